@@ -1,0 +1,41 @@
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "commands.h"
+#include "policy.h"
+
+static void print_usage(FILE *out) {
+    fprintf(out, "usage: adaptivellm policies\n\n"
+                 "Lists the policies with the settings that each takes and their defaults, as\n"
+                 "for `replay --policy NAME,key=value,...`.\n");
+}
+
+static void print_setting(void *context, const char *key, const char *value) {
+    bool *first = context;
+    printf("%s%s=%s", *first ? "" : ",", key, value);
+    *first = false;
+}
+
+int cmd_policies(int argc, char **argv) {
+    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        print_usage(c == 'h' ? stdout : stderr);
+        return c == 'h' ? EXIT_DONE : EXIT_MISUSE;
+    }
+    if (optind < argc) {
+        fprintf(stderr, "adaptivellm policies: takes no argument, so '%s' is too many\n",
+                argv[optind]);
+        return EXIT_MISUSE;
+    }
+    size_t n;
+    const policy_row *rows = policy_rows(&n);
+    for (size_t i = 0; i < n; i++) {
+        policy p = {&rows[i], rows[i].defaults};
+        bool first = true;
+        printf("%-18s %s\n%-18s   ", rows[i].name, rows[i].text, "");
+        policy_each_setting(&p, print_setting, &first);
+        putchar('\n');
+    }
+    return EXIT_DONE;
+}

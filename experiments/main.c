@@ -1,0 +1,57 @@
+/* main.c - the command line: finds the sub-command and reports how it ended. */
+#include <gsl/gsl_errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "nearest.h"
+
+static const struct {
+    const char *name, *text;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"replay", "run a trace under a policy on a backend", cmd_replay},
+    {"compare", "compare stored runs", cmd_compare},
+    {"trace", "describe, generate or convert request traces", cmd_trace},
+    {"policies", "list the policies", cmd_policies},
+    {"devices", "list the devices", cmd_devices},
+    {"models", "list the models", cmd_models},
+};
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_usage(FILE *out) {
+    fprintf(out, "usage: adaptivellm COMMAND [OPTION...]\n\n"
+                 "Simulates LLM serving under KV-cache memory pressure.\n\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].text);
+    fprintf(out, "\n`adaptivellm COMMAND --help` explains one command.\n");
+}
+
+static int unknown_command(const char *word) {
+    const char *names[N_COMMANDS];
+    for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
+    const char *near = nearest_name(word, names, N_COMMANDS);
+    fprintf(stderr,
+            "adaptivellm: there is no command '%s'%s%s%s; `adaptivellm --help` lists them\n",
+            word, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return EXIT_MISUSE;
+}
+
+int main(int argc, char **argv) {
+    gsl_set_error_handler_off(); /* GSL's default handler aborts */
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_MISUSE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("adaptivellm %s\n", ADAPTIVELLM_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
+    return unknown_command(argv[1]);
+}

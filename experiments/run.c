@@ -1,0 +1,351 @@
+#include "run.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build_commit.h"
+#include "iteration_log.h"
+#include "machine.h"
+#include "progress.h"
+#include "run_setup.h"
+#include "store.h"
+#include "timeline.h"
+#include "virtual_device.h"
+
+struct run {
+    run_settings settings;
+    run_setup setup;
+    trace *trace;
+    scheduler *scheduler;
+    executor executor;
+    solo_times *solo;
+    metrics *metrics;
+    run_figures figures;
+    char *settings_json, *policy_text, *machine_json;
+
+    store *store; /* and what follows: NULL where not asked for */
+    run_info info;
+    store_run *stored;
+    iteration_log *log;
+    timeline *timeline;
+    progress bar;
+    status watch_status; /* first failure of a watcher; its message is in watch_err */
+    errbuf watch_err;
+    double wall_s;
+};
+
+/* The handler of SIGINT cannot be given an argument. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number) {
+    (void)signal_number;
+    interrupted = 1;
+}
+
+run_settings run_settings_defaults(void) {
+    return (run_settings){.trace = trace_options_defaults(),
+                          .backend = "sim",
+                          .device = "h200",
+                          .model = "llama-3-8b",
+                          .policy = "vllm-v1",
+                          .latency = "analytic",
+                          .tp = 1,
+                          .block_size = 16,
+                          .max_seqs = 256,
+                          .keep_requests = STORE_KEEP_REQUESTS};
+}
+
+static status open_outputs(run *r, errbuf *err) {
+    const run_settings *o = &r->settings;
+    if (o->results) {
+        TRY(store_open(&r->store, o->results, DATABASE_CREATE, err));
+        r->info = (run_info){.commit_hash = BUILD_COMMIT[0] ? BUILD_COMMIT : NULL,
+                             .machine = r->machine_json,
+                             .seed = o->trace.seed,
+                             .label = o->label,
+                             .trace = o->trace.file ? o->trace.file : o->trace.workload,
+                             .backend = o->backend,
+                             .device = r->setup.device->name,
+                             .model = r->setup.model->name,
+                             .policy = r->policy_text,
+                             .settings = r->settings_json};
+        TRY(store_begin_run(r->store, &r->stored, &r->info, o->keep_requests, err));
+    }
+    if (o->log) TRY(iteration_log_open(&r->log, o->log, err));
+    if (o->timeline) TRY(timeline_open(&r->timeline, o->timeline, err));
+    return ST_OK;
+}
+
+static status build(run *r, errbuf *err) {
+    const run_settings *o = &r->settings;
+    TRY(run_setup_init(&r->setup, o, err));
+    const scheduler_config *c = &r->setup.config;
+    TRY(trace_open(&r->trace, &o->trace, err));
+    TRY(scheduler_create(&r->scheduler, c, err));
+    virtual_device_config device = {.latency = r->setup.latency,
+                                    .noise = o->noise,
+                                    .seed = o->trace.seed,
+                                    .block_bytes = (double)r->setup.block_bytes,
+                                    .n_layers = r->setup.model->n_layers};
+    TRY(virtual_device_create(&r->executor, &device, err));
+    r->settings_json = run_setup_json(&r->setup, o);
+    r->policy_text = run_setup_policy_text(&c->policy);
+    r->machine_json = machine_describe();
+    if (!r->settings_json || !r->policy_text || !r->machine_json ||
+        solo_times_create(&r->solo, &r->setup.latency, c->max_batched_tokens) != ST_OK ||
+        metrics_create(&r->metrics, r->solo, &r->setup.slo,
+                       scheduler_n_free_device(r->scheduler)) != ST_OK)
+        return fail(err, ST_NO_MEMORY, "out of memory");
+    return open_outputs(r, err);
+}
+
+status run_create(run **out, const run_settings *settings, errbuf *err) {
+    run *r = calloc(1, sizeof(*r));
+    if (!r) return fail(err, ST_NO_MEMORY, "out of memory");
+    r->settings = *settings;
+    status st = build(r, err);
+    if (st != ST_OK) {
+        run_destroy(r);
+        return st;
+    }
+    *out = r;
+    return ST_OK;
+}
+
+void run_destroy(run *r) {
+    if (!r) return;
+    errbuf ignored;
+    status st = iteration_log_close(r->log, &ignored);
+    st = timeline_close(r->timeline, &ignored);
+    (void)st; /* run_store closes them with their errors; here the run has failed before */
+    store_discard_run(r->stored);
+    store_close(r->store);
+    metrics_destroy(r->metrics);
+    solo_times_destroy(r->solo);
+    if (r->executor.destroy) r->executor.destroy(r->executor.context);
+    scheduler_destroy(r->scheduler);
+    trace_close(r->trace);
+    run_setup_finish(&r->setup);
+    free(r->settings_json);
+    free(r->policy_text);
+    free(r->machine_json);
+    free(r);
+}
+
+/* Keeps the first failure of a watcher; the run ends with it at the next look. */
+static void keep_failure(run *r, status st, const char *message) {
+    if (st == ST_OK || r->watch_status != ST_OK) return;
+    r->watch_status = st;
+    if (message != r->watch_err.text) fail(&r->watch_err, st, "%s", message);
+}
+
+static void sample(run *r, const iteration_span *span) {
+    const uint32_t n_total = r->setup.config.n_device_blocks;
+    sample_row row = {.t_s = (double)span->completion->start_ns * 1e-9,
+                      .n_running = span->n_running,
+                      .n_waiting = span->n_waiting,
+                      .n_swapped = span->n_swapped,
+                      .kv_used_blocks = n_total - span->n_free_device[0],
+                      .kv_total_blocks = n_total};
+    errbuf err = {0};
+    keep_failure(r, store_add_sample(r->stored, &row, &err), err.text);
+}
+
+static void on_iterated(void *context, const iteration_span *span) {
+    run *r = context;
+    metrics_iterated(r->metrics, span);
+    if (r->stored) sample(r, span);
+    if (r->log) iteration_log_write(r->log, span);
+    if (r->timeline) timeline_iterated(r->timeline, span);
+}
+
+static void on_ended(void *context, const sequence *s, request_outcome outcome,
+                     int64_t now_ns) {
+    run *r = context;
+    request_result q;
+    status st = metrics_ended(r->metrics, &q, s, outcome, now_ns);
+    keep_failure(r, st, status_text(st));
+    if (!r->stored || st != ST_OK) return;
+    request_row row = {.request_id = q.id,
+                       .arrival_s = q.arrival_s,
+                       .first_scheduled_s = q.first_scheduled_s,
+                       .first_token_s = q.first_token_s,
+                       .finish_s = outcome == REQUEST_FINISHED ? q.finish_s : NAN,
+                       .solo_s = q.solo_s,
+                       .n_prompt = q.n_prompt,
+                       .n_output = q.n_output,
+                       .n_preemptions = q.n_preemptions,
+                       .outcome = outcome};
+    errbuf err = {0};
+    keep_failure(r, store_add_request(r->stored, &row, &err), err.text);
+}
+
+static void on_copied(void *context, const completion *c) {
+    run *r = context;
+    if (r->timeline) timeline_copied(r->timeline, c);
+}
+
+static status on_checked(void *context, errbuf *err) {
+    run *r = context;
+    progress_update(&r->bar, metrics_n_ended(r->metrics));
+    if (interrupted) return fail(err, ST_INTERRUPTED, "interrupted");
+    if (r->watch_status != ST_OK) return fail(err, r->watch_status, "%s", r->watch_err.text);
+    return ST_OK;
+}
+
+static void book_figures(run *r) {
+    executor_usage usage;
+    r->executor.usage(r->executor.context, &usage);
+    metrics_figures(r->metrics, &r->figures, &usage, scheduler_n_hit_tokens(r->scheduler),
+                    r->wall_s);
+}
+
+/* Requests that had arrived when the run stopped early get their rows, too. */
+static void keep_unfinished(run *r) {
+    const sequence_table *t = scheduler_table(r->scheduler);
+    for (uint32_t id = 0; id < t->n_touched && r->stored; id++) {
+        const sequence *s = &t->seqs[id];
+        if (s->state == SEQ_UNUSED) continue;
+        request_row row = {
+            .request_id = s->req.id,
+            .arrival_s = (double)s->req.arrival_ns * 1e-9,
+            .first_scheduled_s = s->has_run ? (double)s->first_scheduled_ns * 1e-9 : NAN,
+            .first_token_s = s->n_output ? (double)s->first_token_ns * 1e-9 : NAN,
+            .finish_s = NAN,
+            .solo_s = NAN,
+            .n_prompt = s->req.n_prompt,
+            .n_output = s->n_output,
+            .n_preemptions = s->n_preemptions,
+            .outcome = REQUEST_UNFINISHED};
+        errbuf err = {0};
+        keep_failure(r, store_add_request(r->stored, &row, &err), err.text);
+    }
+}
+
+status run_execute(run *r, errbuf *err) {
+    struct sigaction action = {.sa_handler = on_interrupt}, before;
+    sigemptyset(&action.sa_mask);
+    interrupted = 0;
+    sigaction(SIGINT, &action, &before);
+    const serve_observer watch = {on_iterated, on_ended, on_copied, on_checked, r};
+    request_source source = trace_requests(r->trace);
+    r->bar = progress_start(trace_n_requests(r->trace), r->settings.quiet);
+    double started_s = monotonic_s();
+    status st = serve(r->scheduler, &r->executor, &source, &watch, err);
+    r->wall_s = monotonic_s() - started_s;
+    progress_end(&r->bar);
+    sigaction(SIGINT, &before, NULL);
+    if (st != ST_OK) keep_unfinished(r);
+    book_figures(r);
+    return st;
+}
+
+static json_t *figures_json(const run_figures *f) {
+    json_t *all = json_object();
+    for (int id = 0; id < N_FIGURES; id++) {
+        json_t *value = !f->known[id]         ? json_null()
+                        : figure_is_whole(id) ? json_integer((json_int_t)f->value[id])
+                                              : json_real(f->value[id]);
+        json_object_set_new(all, figure_name(id), value);
+    }
+    return all;
+}
+
+static const char *outcome_text(status result) {
+    switch (result) {
+    case ST_OK:
+        return "finished";
+    case ST_ABORTED:
+        return "aborted";
+    case ST_STUCK:
+        return "stuck";
+    case ST_INTERRUPTED:
+        return "interrupted";
+    default:
+        return "failed";
+    }
+}
+
+static run_outcome outcome_of(status result) {
+    switch (result) {
+    case ST_OK:
+        return RUN_FINISHED;
+    case ST_ABORTED:
+        return RUN_ABORTED;
+    case ST_STUCK:
+        return RUN_STUCK;
+    case ST_INTERRUPTED:
+        return RUN_INTERRUPTED;
+    default:
+        return RUN_FAILED;
+    }
+}
+
+static status write_json(const run *r, status result, const char *message, errbuf *err) {
+    const char *path = r->settings.json;
+    json_t *all = figures_json(&r->figures);
+    json_object_set_new(all, "outcome", json_string(outcome_text(result)));
+    json_object_set_new(all, "message", message ? json_string(message) : json_null());
+    json_object_set_new(all, "n_skipped_lines",
+                        json_integer((json_int_t)trace_n_bad(r->trace)));
+    json_object_set_new(all, "settings", json_loads(r->settings_json, 0, NULL));
+    char *text = json_dumps(all, JSON_INDENT(2));
+    json_decref(all);
+    if (!text) return fail(err, ST_NO_MEMORY, "out of memory for the JSON figures");
+    bool to_stdout = strcmp(path, "-") == 0;
+    FILE *file = to_stdout ? stdout : fopen(path, "w");
+    bool written = file && fprintf(file, "%s\n", text) > 0 && fflush(file) == 0;
+    if (file && !to_stdout && fclose(file) != 0) written = false;
+    free(text);
+    return written ? ST_OK : fail(err, ST_IO, "write %s: %s", path, strerror(errno));
+}
+
+status run_store(run *r, int64_t *run_id, status result, const char *message, errbuf *err) {
+    *run_id = 0;
+    iteration_log *log = r->log;
+    timeline *line = r->timeline;
+    r->log = NULL;
+    r->timeline = NULL;
+    status st = iteration_log_close(log, err);
+    status line_st = timeline_close(line, st == ST_OK ? err : NULL);
+    if (st == ST_OK) st = line_st;
+    if (r->stored) {
+        status stored = store_commit_run(r->stored, run_id, &r->figures, outcome_of(result),
+                                         message, st == ST_OK ? err : NULL);
+        if (stored == ST_OK)
+            r->stored = NULL;
+        else if (st == ST_OK)
+            st = stored;
+    }
+    if (st == ST_OK && r->settings.json) st = write_json(r, result, message, err);
+    return st;
+}
+
+const run_figures *run_get_figures(const run *r) {
+    return &r->figures;
+}
+
+const char *run_get_settings(const run *r) {
+    return r->settings_json;
+}
+
+const char *run_policy_text(const run *r) {
+    return r->policy_text;
+}
+
+void run_describe(const run *r, char *buf, size_t size) {
+    const scheduler_config *c = &r->setup.config;
+    double gib = (double)r->setup.block_bytes * r->settings.tp / (1024.0 * 1024 * 1024);
+    snprintf(buf, size,
+             "%s on %u x %s, %s; KV %u blocks of %u tokens (%.1f GiB), host %u (%.1f GiB); "
+             "at most %u sequences, %u tokens per iteration, %u per request",
+             r->setup.model->name, r->settings.tp, r->setup.device->name, r->policy_text,
+             c->n_device_blocks, c->block_tokens, c->n_device_blocks * gib, c->n_host_blocks,
+             c->n_host_blocks * gib, c->max_seqs, c->max_batched_tokens, c->max_model_len);
+}

@@ -1,0 +1,70 @@
+/* run.h - one run: trace x policy x executor, from settings to figures.
+ *
+ * run_create resolves every default, so that the settings stored with a run are complete and
+ * run it again. run_execute serves the trace; whatever the end, the figures so far are there.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include "device_spec.h"
+#include "metrics.h"
+#include "model_spec.h"
+#include "trace.h"
+
+typedef struct run_settings {
+    trace_options trace;
+    const char *backend; /* sim */
+    const char *device, *model, *policy, *latency;
+    uint32_t tp;
+    /* KV pools: blocks, or GiB for all tensor-parallel devices together, or neither for what
+     * the device has (90 % of its memory less the weights) and vLLM's 4 GiB per device on the
+     * host. */
+    uint32_t kv_blocks, host_blocks;
+    double kv_gib, host_gib;
+    bool has_kv_blocks, has_host_blocks, has_kv_gib, has_host_gib;
+    uint32_t block_size, max_seqs;
+    uint32_t max_batched_tokens; /* 0: 8192; vLLM V0 without chunks at least max_model_len */
+    uint32_t max_model_len;      /* 0: the model's, at most what the KV pool holds */
+    double noise;
+    bool no_horizon;
+    const char *slo;
+    const char *label;
+    const char *results, *json, *log, *timeline; /* files, NULL for none */
+    uint64_t keep_requests;                      /* rows kept in results.db */
+    bool quiet;
+} run_settings;
+
+/* H200, Llama-3-8B, vllm-v1, simulated, no noise, no files. */
+run_settings run_settings_defaults(void);
+
+typedef struct run run;
+
+/* Builds everything and checks the trace. The strings of settings must outlive the run.
+ * ST_INVALID: settings that cannot run, with what to change; errors of trace_open; ST_IO for
+ * files that cannot be made; ST_NO_MEMORY. */
+MUST_USE status run_create(run **out, const run_settings *settings, errbuf *err);
+
+/* r may be NULL. */
+void run_destroy(run *r);
+
+/* Serves the trace and fills the figures, on errors too. ST_ABORTED and ST_STUCK: as serve();
+ * ST_INTERRUPTED: SIGINT came. */
+MUST_USE status run_execute(run *r, errbuf *err);
+
+/* Writes results, JSON, log and timeline where they were asked for; result and message are what
+ * run_execute gave. The id of the stored run goes to *run_id, 0 when none is kept. */
+MUST_USE status run_store(run *r, int64_t *run_id, status result, const char *message,
+                          errbuf *err);
+
+const run_figures *run_get_figures(const run *r);
+
+/* The settings as resolved, a JSON object. Owned by the run. */
+const char *run_get_settings(const run *r);
+
+/* One line for people: device, model, pools, policy. */
+void run_describe(const run *r, char *buf, size_t size);
+
+/* The policy as stored: its name and the settings that differ from the row's. */
+const char *run_policy_text(const run *r);
+
+#endif

@@ -1,0 +1,213 @@
+#include "run_setup.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "latency_analytic.h"
+#include "nearest.h"
+
+static const double GIB = 1024.0 * 1024 * 1024;
+
+/* Share of the device that vLLM takes by default, and room for activations and libraries. */
+static const double MEMORY_SHARE = 0.9, WORKSPACE_GIB = 1;
+
+static status unknown_name(const char *kind, const char *name, const char *const *names,
+                           size_t n, errbuf *err) {
+    const char *near = nearest_name(name, names, n);
+    return fail(err, ST_INVALID, "there is no %s '%s'%s%s%s; `adaptivellm %ss` lists them",
+                kind, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
+                kind);
+}
+
+static status find_device(const device_spec **out, const char *name, errbuf *err) {
+    const char *names[64];
+    size_t n;
+    const device_spec *all = device_specs(&n);
+    for (size_t i = 0; i < n; i++) names[i] = all[i].name;
+    *out = device_spec_find(name);
+    return *out ? ST_OK : unknown_name("device", name, names, n, err);
+}
+
+static status find_model(const model_spec **out, const char *name, errbuf *err) {
+    const char *names[64];
+    size_t n;
+    const model_spec *all = model_specs(&n);
+    for (size_t i = 0; i < n; i++) names[i] = all[i].name;
+    *out = model_spec_find(name);
+    return *out ? ST_OK : unknown_name("model", name, names, n, err);
+}
+
+static status blocks_of_gib(uint32_t *out, const run_setup *s, double gib, uint32_t tp,
+                            const char *option, errbuf *err) {
+    double n = gib * GIB / ((double)s->block_bytes * tp);
+    if (!(n >= 0 && n < 4e9))
+        return fail(err, ST_INVALID, "%s %g is not a size that can be simulated", option, gib);
+    *out = (uint32_t)n;
+    return ST_OK;
+}
+
+static status size_device_pool(run_setup *s, const run_settings *o, errbuf *err) {
+    if (o->has_kv_blocks && o->has_kv_gib)
+        return fail(err, ST_INVALID, "give --kv-blocks or --kv-gib, not both");
+    uint32_t *n = &s->config.n_device_blocks;
+    *n = o->kv_blocks;
+    if (o->has_kv_gib) TRY(blocks_of_gib(n, s, o->kv_gib, o->tp, "--kv-gib", err));
+    if (o->has_kv_blocks || o->has_kv_gib) {
+        if (*n >= 2) return ST_OK;
+        return fail(err, ST_INVALID,
+                    "the KV pool has %u blocks; at least 2 are needed (one block is %.3g MiB)",
+                    *n, (double)s->block_bytes * o->tp / (1024 * 1024));
+    }
+    double weights_gib =
+        (double)model_n_parameters(s->model) * s->model->bytes_per_value / o->tp / GIB;
+    double memory_gib = s->device->memory_bytes / GIB;
+    double left_gib = memory_gib * MEMORY_SHARE - weights_gib - WORKSPACE_GIB;
+    if (left_gib * GIB < 2.0 * (double)s->block_bytes)
+        return fail(err, ST_INVALID,
+                    "%s does not fit on %u x %s: %.1f GiB of weights each, %.1f GiB of memory; "
+                    "use more devices (--tp) or a smaller model, or set --kv-gib",
+                    s->model->name, o->tp, s->device->name, weights_gib, memory_gib);
+    return blocks_of_gib(n, s, left_gib * o->tp, o->tp, "device memory", err);
+}
+
+static status size_host_pool(run_setup *s, const run_settings *o, errbuf *err) {
+    if (o->has_host_blocks && o->has_host_gib)
+        return fail(err, ST_INVALID, "give --host-blocks or --host-gib, not both");
+    s->config.n_host_blocks = o->host_blocks;
+    if (o->has_host_blocks) return ST_OK;
+    double gib = o->has_host_gib ? o->host_gib : 4.0 * o->tp;
+    return blocks_of_gib(&s->config.n_host_blocks, s, gib, o->tp, "--host-gib", err);
+}
+
+static bool is_v0_default(const policy *p) {
+    return strncmp(p->row->name, "vllm-v0", 7) == 0 && !p->settings.chunked;
+}
+
+static status set_limits(run_setup *s, const run_settings *o, errbuf *err) {
+    scheduler_config *c = &s->config;
+    /* One block less: vLLM V1 keeps one for itself. */
+    uint64_t pool_tokens = (uint64_t)(c->n_device_blocks - 1) * c->block_tokens;
+    uint64_t len = o->max_model_len ? o->max_model_len : s->model->max_model_len;
+    if (!o->max_model_len && len > pool_tokens) len = pool_tokens;
+    if (len > pool_tokens)
+        return fail(err, ST_INVALID,
+                    "--max-model-len %llu is more than the %llu tokens that the KV pool holds; "
+                    "lower it or give more with --kv-gib",
+                    (unsigned long long)len, (unsigned long long)pool_tokens);
+    c->max_model_len = (uint32_t)len;
+    c->max_batched_tokens = o->max_batched_tokens ? o->max_batched_tokens : 8192;
+    if (!is_v0_default(&c->policy) || c->max_batched_tokens >= len) return ST_OK;
+    if (o->max_batched_tokens)
+        return fail(
+            err, ST_INVALID,
+            "vLLM V0 without chunked prefill needs --max-batched-tokens of at least the "
+            "model length %llu, not %u; raise it, lower --max-model-len, or use "
+            "chunked=on",
+            (unsigned long long)len, c->max_batched_tokens);
+    c->max_batched_tokens = (uint32_t)len;
+    return ST_OK;
+}
+
+static status check_choices(const run_settings *o, errbuf *err) {
+    if (strcmp(o->backend, "sim") != 0)
+        return fail(err, ST_INVALID, "backend '%s' is not in this build; it has: sim",
+                    o->backend);
+    if (strcmp(o->latency, "analytic") != 0)
+        return fail(err, ST_INVALID,
+                    "latency source '%s' is not in this build; it has: analytic", o->latency);
+    if (o->tp != 1 && o->tp != 2 && o->tp != 4 && o->tp != 8)
+        return fail(err, ST_INVALID, "--tp is 1, 2, 4 or 8, not %u", o->tp);
+    return ST_OK;
+}
+
+status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
+    run_setup s = {.config = scheduler_config_defaults()};
+    TRY(check_choices(o, err));
+    TRY(find_device(&s.device, o->device, err));
+    TRY(find_model(&s.model, o->model, err));
+    TRY(policy_parse(&s.config.policy, o->policy, err));
+    if (o->slo) TRY(slo_parse(&s.slo, o->slo, err));
+    s.config.block_tokens = o->block_size;
+    s.config.max_seqs = o->max_seqs;
+    if (o->no_horizon) s.config.horizon_max = 1;
+    s.block_bytes = model_kv_bytes_per_token(s.model, o->tp) * o->block_size;
+    TRY(size_device_pool(&s, o, err));
+    TRY(size_host_pool(&s, o, err));
+    TRY(set_limits(&s, o, err));
+    TRY(latency_analytic_create(&s.latency, s.device, s.model, o->tp, err));
+    *out = s;
+    return ST_OK;
+}
+
+void run_setup_finish(run_setup *s) {
+    if (s->latency.destroy) s->latency.destroy(s->latency.context);
+}
+
+/* Text or null. */
+static json_t *text_or_null(const char *text) {
+    return text ? json_string(text) : json_null();
+}
+
+static void add_policy_setting(void *context, const char *key, const char *value) {
+    json_object_set_new(context, key, json_string(value));
+}
+
+char *run_setup_json(const run_setup *s, const run_settings *o) {
+    const scheduler_config *c = &s->config;
+    json_t *policy_settings_json = json_object();
+    policy_each_setting(&c->policy, add_policy_setting, policy_settings_json);
+    const trace_options *t = &o->trace;
+    json_t *all = json_pack(
+        "{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:I, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, "
+        "s:I, s:I, s:I, s:f, s:b, s:o, s:s, s:o}",
+        "trace", text_or_null(t->file), "workload", text_or_null(t->workload), "arrival",
+        text_or_null(t->arrival), "rate",
+        t->rate_per_s > 0 ? json_real(t->rate_per_s) : json_null(), "limit",
+        (json_int_t)t->limit, "seed", (json_int_t)t->seed, "skip_bad", t->skip_bad, "sort",
+        t->sort, "output_limit", (json_int_t)t->n_output_max, "backend", o->backend, "device",
+        s->device->name, "model", s->model->name, "latency", o->latency, "tp", (int)o->tp,
+        "kv_blocks", (json_int_t)c->n_device_blocks, "host_blocks",
+        (json_int_t)c->n_host_blocks, "block_size", (json_int_t)c->block_tokens, "max_seqs",
+        (json_int_t)c->max_seqs, "max_batched_tokens", (json_int_t)c->max_batched_tokens,
+        "max_model_len", (json_int_t)c->max_model_len, "noise", o->noise, "horizon",
+        c->horizon_max > 1, "slo", text_or_null(o->slo), "policy", c->policy.row->name,
+        "policy_settings", policy_settings_json);
+    char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+    json_decref(all);
+    return text;
+}
+
+typedef struct policy_text {
+    const policy *defaults;
+    const char *key_of_default, *value_of_default;
+    char *text;
+    size_t size;
+    bool differs;
+} policy_text;
+
+static void compare_default(void *context, const char *key, const char *value) {
+    policy_text *t = context;
+    if (strcmp(key, t->key_of_default) == 0)
+        t->differs = strcmp(value, t->value_of_default) != 0;
+}
+
+static void append_if_changed(void *context, const char *key, const char *value) {
+    policy_text *t = context;
+    t->key_of_default = key;
+    t->value_of_default = value;
+    t->differs = false;
+    policy_each_setting(t->defaults, compare_default, t);
+    size_t n = strlen(t->text);
+    if (t->differs) snprintf(t->text + n, t->size - n, ",%s=%s", key, value);
+}
+
+char *run_setup_policy_text(const policy *p) {
+    policy defaults = {p->row, p->row->defaults};
+    policy_text t = {.defaults = &defaults, .size = 512};
+    t.text = malloc(t.size);
+    if (!t.text) return NULL;
+    snprintf(t.text, t.size, "%s", p->row->name);
+    policy_each_setting(p, append_if_changed, &t);
+    return t.text;
+}

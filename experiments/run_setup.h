@@ -1,0 +1,29 @@
+/* run_setup.h - turns settings into a device, pools and limits; resolves every default. */
+#ifndef RUN_SETUP_H
+#define RUN_SETUP_H
+
+#include "latency.h"
+#include "run.h"
+#include "scheduler.h"
+
+typedef struct run_setup {
+    const device_spec *device;
+    const model_spec *model;
+    scheduler_config config;
+    uint64_t block_bytes; /* of a KV block on one of the tensor-parallel devices */
+    latency_source latency;
+    slo_limits slo;
+} run_setup;
+
+/* ST_INVALID with what to change. On error nothing is held. */
+MUST_USE status run_setup_init(run_setup *out, const run_settings *settings, errbuf *err);
+void run_setup_finish(run_setup *s);
+
+/* All settings as resolved, a JSON object to be freed; NULL without memory. */
+char *run_setup_json(const run_setup *s, const run_settings *settings);
+
+/* "vllm-v1" or "vllm-v1,prefix_cache=off": the policy with what differs from its row; to be
+ * freed, NULL without memory. */
+char *run_setup_policy_text(const policy *p);
+
+#endif

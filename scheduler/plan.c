@@ -1,0 +1,76 @@
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void plan_finish(plan *p) {
+    free(p->chunks);
+    free(p->copies);
+    free(p->pairs);
+    free(p->preempted);
+    free(p->ignored);
+    *p = (plan){0};
+}
+
+void plan_clear(plan *p) {
+    p->n_chunks = p->n_copies = p->n_pairs = p->n_preempted = p->n_ignored = 0;
+    p->runs_cohort = false;
+    p->n_tokens = 0;
+    p->horizon = 1;
+}
+
+/* Makes room for one more entry of `size` bytes in *array. */
+static status reserve(void **array, uint32_t n, uint32_t *capacity, size_t size) {
+    if (n < *capacity) return ST_OK;
+    uint32_t wanted = *capacity ? 2 * *capacity : 16;
+    void *grown = realloc(*array, wanted * size);
+    if (!grown) return ST_NO_MEMORY;
+    *array = grown;
+    *capacity = wanted;
+    return ST_OK;
+}
+
+#define APPEND(p, list, value)                                                                 \
+    do {                                                                                       \
+        void *array = (p)->list;                                                               \
+        status st = reserve(&array, (p)->n_##list, &(p)->list##_capacity, sizeof(value));      \
+        if (st != ST_OK) return st;                                                            \
+        (p)->list = array;                                                                     \
+        (p)->list[(p)->n_##list++] = (value);                                                  \
+        return ST_OK;                                                                          \
+    } while (0)
+
+status plan_add_chunk(plan *p, plan_chunk chunk) {
+    APPEND(p, chunks, chunk);
+}
+
+status plan_add_copy(plan *p, plan_copy copy) {
+    APPEND(p, copies, copy);
+}
+
+status plan_add_pair(plan *p, block_pair pair) {
+    APPEND(p, pairs, pair);
+}
+
+status plan_add_preempted(plan *p, uint32_t seq) {
+    APPEND(p, preempted, seq);
+}
+
+status plan_add_ignored(plan *p, uint32_t seq) {
+    APPEND(p, ignored, seq);
+}
+
+uint32_t plan_drop_chunk(plan *p, uint32_t seq) {
+    for (uint32_t i = 0; i < p->n_chunks; i++) {
+        if (p->chunks[i].seq != seq) continue;
+        uint32_t n_tokens = p->chunks[i].n_tokens;
+        memmove(p->chunks + i, p->chunks + i + 1, (p->n_chunks - i - 1) * sizeof(*p->chunks));
+        p->n_chunks--;
+        return n_tokens;
+    }
+    return 0;
+}
+
+bool plan_has_work(const plan *p) {
+    return p->n_chunks || p->runs_cohort || p->n_copies;
+}

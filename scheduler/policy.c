@@ -1,0 +1,228 @@
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nearest.h"
+#include "vllm_v0.h"
+#include "vllm_v1.h"
+
+#define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
+#define V1_KEYS "order watermark long_prefill_threshold full_isl prefix_cache"
+
+static const policy_row rows[] = {
+    {"vllm-v0-recompute",
+     "vLLM v0.6.3, preempts by recomputing (its default)",
+     &vllm_v0_memory,
+     {.block_manager = 2, .watermark = 0.01},
+     V0_KEYS},
+    {"vllm-v0-swap",
+     "vLLM v0.6.3, preempts by swapping; aborts when the host pool is full",
+     &vllm_v0_memory,
+     {.block_manager = 2, .watermark = 0.01, .swap = true},
+     V0_KEYS},
+    {"vllm-v1",
+     "vLLM v0.25.1, synchronous; preempts by recomputing",
+     &vllm_v1_memory,
+     {.full_isl = true, .prefix_cache = true},
+     V1_KEYS},
+};
+enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+const policy_row *policy_rows(size_t *n) {
+    *n = N_ROWS;
+    return rows;
+}
+
+static bool arrived_before(const sequence *a, const sequence *b) {
+    if (a->req.arrival_ns != b->req.arrival_ns) return a->req.arrival_ns < b->req.arrival_ns;
+    return a->req.id < b->req.id;
+}
+
+static bool more_urgent(const sequence *a, const sequence *b) {
+    if (a->req.priority != b->req.priority) return a->req.priority < b->req.priority;
+    return arrived_before(a, b);
+}
+
+static const order_policy orders[N_ORDERS] = {
+    [ORDER_FCFS] = {"fcfs", arrived_before},
+    [ORDER_PRIORITY] = {"priority", more_urgent},
+};
+
+const order_policy *policy_order(const policy *p) {
+    return &orders[p->settings.order];
+}
+
+typedef enum setting_kind { IS_BOOL, IS_COUNT, IS_SHARE, IS_CHOICE } setting_kind;
+
+typedef struct setting {
+    const char *key;
+    setting_kind kind;
+    size_t offset;
+    uint32_t lowest, highest;   /* of a count */
+    const char *const *choices; /* of a choice, NULL-terminated */
+} setting;
+
+static const char *const order_names[] = {"fcfs", "priority", NULL};
+static const char *const host_full_names[] = {"abort", "recompute", NULL};
+
+#define AT(field) offsetof(policy_settings, field)
+static const setting settings[] = {
+    {"order", IS_CHOICE, AT(order), 0, 0, order_names},
+    {"host_full", IS_CHOICE, AT(host_full), 0, 0, host_full_names},
+    {"block_manager", IS_COUNT, AT(block_manager), 1, 2, NULL},
+    {"watermark", IS_SHARE, AT(watermark), 0, 0, NULL},
+    {"long_prefill_threshold", IS_COUNT, AT(long_prefill_threshold), 0, 1u << 24, NULL},
+    {"chunked", IS_BOOL, AT(chunked), 0, 0, NULL},
+    {"fcfs_resort", IS_BOOL, AT(fcfs_resort), 0, 0, NULL},
+    {"full_isl", IS_BOOL, AT(full_isl), 0, 0, NULL},
+    {"prefix_cache", IS_BOOL, AT(prefix_cache), 0, 0, NULL},
+};
+enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };
+
+/* Is key one of the words of keys? */
+static bool takes_key(const char *keys, const char *key) {
+    size_t n = strlen(key);
+    for (const char *at = strstr(keys, key); at; at = strstr(at + 1, key))
+        if ((at == keys || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0')) return true;
+    return false;
+}
+
+static status unknown_policy(const char *name, errbuf *err) {
+    const char *names[N_ROWS];
+    for (size_t i = 0; i < N_ROWS; i++) names[i] = rows[i].name;
+    const char *near = nearest_name(name, names, N_ROWS);
+    return fail(err, ST_INVALID,
+                "there is no policy '%s'%s%s%s; `adaptivellm policies` lists them", name,
+                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static status unknown_key(const policy *p, const char *key, errbuf *err) {
+    const char *names[N_SETTINGS];
+    size_t n = 0;
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        if (takes_key(p->row->keys, settings[i].key)) names[n++] = settings[i].key;
+    const char *near = nearest_name(key, names, n);
+    return fail(err, ST_INVALID, "policy %s has no setting '%s'%s%s%s; it takes: %s",
+                p->row->name, key, near ? "; did you mean '" : "", near ? near : "",
+                near ? "'?" : "", p->row->keys);
+}
+
+static status parse_choice(uint32_t *out, const setting *s, const char *value, errbuf *err) {
+    size_t n = 0;
+    for (; s->choices[n]; n++) {
+        if (strcmp(s->choices[n], value) != 0) continue;
+        *out = (uint32_t)n;
+        return ST_OK;
+    }
+    const char *near = nearest_name(value, s->choices, n);
+    return fail(err, ST_INVALID, "%s cannot be '%s'; did you mean '%s'?", s->key, value,
+                near ? near : s->choices[0]);
+}
+
+static status parse_value(policy_settings *out, const setting *s, const char *value,
+                          errbuf *err) {
+    char *end;
+    void *field = (char *)out + s->offset;
+    switch (s->kind) {
+    case IS_BOOL: {
+        bool on = strcmp(value, "on") == 0;
+        if (!on && strcmp(value, "off") != 0)
+            return fail(err, ST_INVALID, "%s is on or off, not '%s'", s->key, value);
+        memcpy(field, &on, sizeof(on));
+        return ST_OK;
+    }
+    case IS_COUNT: {
+        unsigned long n = strtoul(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end || n < s->lowest || n > s->highest)
+            return fail(err, ST_INVALID, "%s is a whole number from %u to %u, not '%s'", s->key,
+                        s->lowest, s->highest, value);
+        uint32_t count = (uint32_t)n;
+        memcpy(field, &count, sizeof(count));
+        return ST_OK;
+    }
+    case IS_SHARE: {
+        double share = strtod(value, &end);
+        if (end == value || *end || !(share >= 0 && share < 1))
+            return fail(err, ST_INVALID, "%s is a share in [0, 1), not '%s'", s->key, value);
+        memcpy(field, &share, sizeof(share));
+        return ST_OK;
+    }
+    case IS_CHOICE: {
+        uint32_t choice = 0;
+        TRY(parse_choice(&choice, s, value, err));
+        memcpy(field, &choice, sizeof(choice));
+        return ST_OK;
+    }
+    }
+    return ST_INVALID;
+}
+
+static status parse_setting(policy *p, char *text, errbuf *err) {
+    char *equals = strchr(text, '=');
+    if (!equals)
+        return fail(err, ST_INVALID, "'%s' after policy %s is not key=value; it takes: %s",
+                    text, p->row->name, p->row->keys);
+    *equals = '\0';
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        if (strcmp(settings[i].key, text) == 0 && takes_key(p->row->keys, text))
+            return parse_value(&p->settings, &settings[i], equals + 1, err);
+    return unknown_key(p, text, err);
+}
+
+status policy_parse(policy *out, const char *text, errbuf *err) {
+    char copy[256];
+    if (strlen(text) >= sizeof(copy))
+        return fail(err, ST_INVALID, "policy text of %zu characters is too long (at most %zu)",
+                    strlen(text), sizeof(copy) - 1);
+    memcpy(copy, text, strlen(text) + 1);
+    char *save = NULL, *word = strtok_r(copy, ",", &save);
+    policy p = {0};
+    for (size_t i = 0; word && i < N_ROWS; i++)
+        if (strcmp(rows[i].name, word) == 0) p = (policy){&rows[i], rows[i].defaults};
+    if (!p.row) return unknown_policy(word ? word : "", err);
+    while ((word = strtok_r(NULL, ",", &save))) {
+        status st = parse_setting(&p, word, err);
+        if (st != ST_OK) return st;
+    }
+    *out = p;
+    return ST_OK;
+}
+
+static void value_text(char *buf, size_t size, const policy_settings *values,
+                       const setting *s) {
+    const void *field = (const char *)values + s->offset;
+    uint32_t count;
+    double share;
+    bool on;
+    switch (s->kind) {
+    case IS_BOOL:
+        memcpy(&on, field, sizeof(on));
+        snprintf(buf, size, "%s", on ? "on" : "off");
+        break;
+    case IS_COUNT:
+        memcpy(&count, field, sizeof(count));
+        snprintf(buf, size, "%u", count);
+        break;
+    case IS_SHARE:
+        memcpy(&share, field, sizeof(share));
+        snprintf(buf, size, "%g", share);
+        break;
+    case IS_CHOICE:
+        memcpy(&count, field, sizeof(count));
+        snprintf(buf, size, "%s", s->choices[count]);
+        break;
+    }
+}
+
+void policy_each_setting(const policy *p,
+                         void (*visit)(void *context, const char *key, const char *value),
+                         void *context) {
+    for (size_t i = 0; i < N_SETTINGS; i++) {
+        if (!takes_key(p->row->keys, settings[i].key)) continue;
+        char buf[32];
+        value_text(buf, sizeof(buf), &p->settings, &settings[i]);
+        visit(context, settings[i].key, buf);
+    }
+}

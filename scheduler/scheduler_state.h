@@ -1,0 +1,108 @@
+/* scheduler_state.h - the inside of a scheduler, for policies: queues, pools and the moves
+ * between them. A policy decides; these functions keep the books. */
+#ifndef SCHEDULER_STATE_H
+#define SCHEDULER_STATE_H
+
+#include "kv_pool.h"
+#include "scheduler.h"
+
+/* An asynchronous copy that has not completed: it holds its blocks on both sides. */
+typedef struct flying_copy {
+    uint64_t id;
+    block_pair *pairs; /* [n_pairs] */
+    uint32_t n_pairs;
+} flying_copy;
+
+struct scheduler {
+    scheduler_config config;
+    const memory_policy *memory;
+    const order_policy *order;
+    policy_settings settings;
+
+    sequence_table table;
+    sequence_list waiting, running, swapped;
+    cohort cohort; /* of the running */
+    kv_pool *device, *host;
+    int64_t next_running_no, first_running_no;
+    int64_t now_ns, latest_tick_ns;
+
+    plan plan;
+    uint32_t watermark_blocks;
+    uint32_t null_block; /* held by vLLM V1 for itself, or KV_NO_BLOCK */
+    uint32_t *leaked;    /* [n_leaked] host blocks that vLLM V0 never frees */
+    uint32_t n_leaked, leaked_capacity;
+    uint64_t n_hit_tokens; /* taken from the prefix cache so far */
+    uint64_t n_copies;
+    flying_copy *flying; /* [n_flying] */
+    uint32_t n_flying, flying_capacity;
+
+    uint32_t n_bound_ahead; /* device blocks taken for later iterations of the plan */
+    uint32_t *free_trail;   /* [HORIZON_MAX] free device blocks per iteration of a span */
+    uint32_t *finish_order; /* [finish_capacity] */
+    uint32_t finish_capacity;
+};
+
+static inline sequence *seq_at(scheduler *s, uint32_t id) {
+    return &s->table.seqs[id];
+}
+
+/* Blocks that n_tokens need. */
+static inline uint32_t blocks_for(const scheduler *s, uint64_t n_tokens) {
+    return kv_pool_blocks_for(s->device, n_tokens);
+}
+
+/* Takes n device blocks to the end of a sequence's table; they must be free. ST_NO_MEMORY. */
+MUST_USE status state_grow(scheduler *s, uint32_t id, uint32_t n);
+
+/* Lets go of all blocks of a sequence on both sides, the last first. */
+void state_release(scheduler *s, uint32_t id);
+
+/* Moves a sequence that is in no queue to the end of the running ones. */
+void state_run(scheduler *s, uint32_t id);
+
+/* Numbers the running sequences anew, after their order changed. */
+void state_renumber(scheduler *s);
+
+/* Takes a member out of the cohort, if it is one: it is planned by itself from now on. */
+void state_leave_cohort(scheduler *s, uint32_t id);
+
+/* Plans n tokens of a running sequence that is not in the cohort. */
+MUST_USE status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n);
+
+/* Takes a sequence that is in no queue off the device: all KV is dropped, outputs are kept. */
+MUST_USE status state_preempt_recompute(scheduler *s, uint32_t id);
+
+/* The same by an ordered copy of its blocks to the host, which must have room. The caller
+ * queues it. */
+MUST_USE status state_swap_out(scheduler *s, uint32_t id);
+
+/* The way back: takes device blocks, which must be free, and frees the host's. */
+MUST_USE status state_swap_in(scheduler *s, uint32_t id);
+
+/* A sequence that is in no queue ends here, without its blocks on the host being freed if leak.
+ */
+MUST_USE status state_ignore(scheduler *s, uint32_t id, bool leak);
+
+/* Starts an asynchronous copy of n_pairs blocks; they are held until it completes. */
+MUST_USE status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
+                                 const block_pair *pairs, uint32_t n_pairs);
+
+/* One block to each member of the cohort that needs one for its next token `later` ticks from
+ * now; enough must be free. ST_NO_MEMORY. */
+MUST_USE status state_grow_cohort(scheduler *s, uint32_t later);
+
+/* Gives content keys to the blocks that the members fill with that token, if the policy caches
+ * prefixes. */
+void state_name_cohort(scheduler *s, uint32_t later);
+
+/* Gives keys to the full blocks among the first n_tokens of a sequence, from block `first` on.
+ */
+void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens);
+
+/* True when in this list of all running sequences those outside of the cohort come last. */
+bool state_cohort_leads(const scheduler *s, const sequence_list *running);
+
+/* Content key of a sequence's block number `index`. */
+uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index);
+
+#endif

@@ -1,0 +1,235 @@
+/* state.c - the moves of scheduler_state.h. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "rng.h"
+#include "scheduler_state.h"
+
+enum { STREAM_PREFIX = 1, STREAM_OWN = 2 }; /* of content keys */
+
+status state_grow(scheduler *s, uint32_t id, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t block = kv_pool_take(s->device);
+        assert(block != KV_NO_BLOCK);
+        status st = sequence_push_slot(seq_at(s, id), (kv_slot){block, KV_NO_BLOCK});
+        if (st != ST_OK) {
+            kv_pool_untake(s->device, block);
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
+void state_release(scheduler *s, uint32_t id) {
+    sequence *q = seq_at(s, id);
+    while (q->n_slots > 0) {
+        kv_slot slot = q->slots[--q->n_slots];
+        if (slot.device != KV_NO_BLOCK) kv_pool_release(s->device, slot.device);
+        if (slot.host != KV_NO_BLOCK) kv_pool_release(s->host, slot.host);
+    }
+}
+
+void state_run(scheduler *s, uint32_t id) {
+    sequence *q = seq_at(s, id);
+    q->state = SEQ_RUNNING;
+    q->running_no = s->next_running_no++;
+    if (!q->has_run) {
+        q->has_run = true;
+        q->first_scheduled_ns = s->now_ns;
+    }
+    sequence_list_push_back(&s->running, &s->table, id);
+}
+
+void state_renumber(scheduler *s) {
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next)
+        seq_at(s, id)->running_no = s->next_running_no++;
+}
+
+status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n) {
+    sequence *q = seq_at(s, id);
+    assert(!q->in_cohort && n > 0);
+    assert(q->n_computed + n <= sequence_len(q));
+    uint32_t end = q->n_computed + n;
+    uint32_t known = q->n_kv_peak < end ? q->n_kv_peak : end;
+    plan_chunk chunk = {.seq = id,
+                        .n_before = q->n_computed,
+                        .n_tokens = n,
+                        .n_recomputed = known > q->n_computed ? known - q->n_computed : 0,
+                        .samples = end == sequence_len(q)};
+    TRY(plan_add_chunk(&s->plan, chunk));
+    q->n_planned = n;
+    s->plan.n_tokens += n;
+    return ST_OK;
+}
+
+/* Leaves the cohort with the counters written; the newest token came with the latest tick. */
+static void settle(scheduler *s, uint32_t id) {
+    sequence *q = seq_at(s, id);
+    if (!q->in_cohort) return;
+    bool ticked = q->joined_tick != s->cohort.tick;
+    cohort_leave(&s->cohort, &s->table, id);
+    if (ticked) q->last_token_ns = s->latest_tick_ns;
+    if (q->n_kv_peak < q->n_computed) q->n_kv_peak = q->n_computed;
+}
+
+void state_leave_cohort(scheduler *s, uint32_t id) {
+    settle(s, id);
+}
+
+static status book_preemption(scheduler *s, uint32_t id) {
+    TRY(plan_add_preempted(&s->plan, id));
+    settle(s, id);
+    sequence *q = seq_at(s, id);
+    q->n_preemptions++;
+    q->n_planned = 0;
+    return ST_OK;
+}
+
+status state_preempt_recompute(scheduler *s, uint32_t id) {
+    TRY(book_preemption(s, id));
+    state_release(s, id);
+    sequence *q = seq_at(s, id);
+    q->n_computed = 0;
+    q->decoding = false;
+    q->state = SEQ_WAITING;
+    return ST_OK;
+}
+
+/* An ordered copy of all blocks of a sequence, in many small pieces as vLLM V0 makes it; the
+ * pairs follow. */
+static status plan_swap(scheduler *s, uint32_t id, link_direction direction) {
+    return plan_add_copy(&s->plan, (plan_copy){.id = s->n_copies++,
+                                               .seq = id,
+                                               .direction = direction,
+                                               .ordered = true,
+                                               .per_layer = true,
+                                               .first_pair = s->plan.n_pairs,
+                                               .n_pairs = seq_at(s, id)->n_slots});
+}
+
+status state_swap_out(scheduler *s, uint32_t id) {
+    TRY(book_preemption(s, id));
+    TRY(plan_swap(s, id, LINK_TO_HOST));
+    sequence *q = seq_at(s, id);
+    for (uint32_t i = 0; i < q->n_slots; i++) {
+        kv_slot *slot = &q->slots[i];
+        slot->host = kv_pool_take(s->host);
+        assert(slot->host != KV_NO_BLOCK);
+        TRY(plan_add_pair(&s->plan, (block_pair){slot->device, slot->host}));
+        kv_pool_release(s->device, slot->device);
+        slot->device = KV_NO_BLOCK;
+    }
+    q->state = SEQ_SWAPPED;
+    return ST_OK;
+}
+
+status state_swap_in(scheduler *s, uint32_t id) {
+    TRY(plan_swap(s, id, LINK_TO_DEVICE));
+    sequence *q = seq_at(s, id);
+    for (uint32_t i = 0; i < q->n_slots; i++) {
+        kv_slot *slot = &q->slots[i];
+        slot->device = kv_pool_take(s->device);
+        assert(slot->device != KV_NO_BLOCK);
+        TRY(plan_add_pair(&s->plan, (block_pair){slot->device, slot->host}));
+        kv_pool_release(s->host, slot->host);
+        slot->host = KV_NO_BLOCK;
+    }
+    q->state = SEQ_RUNNING;
+    return ST_OK;
+}
+
+static status leak_host_blocks(scheduler *s, sequence *q) {
+    uint32_t wanted = s->n_leaked + q->n_slots;
+    if (wanted > s->leaked_capacity) {
+        uint32_t *leaked = realloc(s->leaked, 2 * wanted * sizeof(*leaked));
+        if (!leaked) return ST_NO_MEMORY;
+        s->leaked = leaked;
+        s->leaked_capacity = 2 * wanted;
+    }
+    while (q->n_slots > 0) s->leaked[s->n_leaked++] = q->slots[--q->n_slots].host;
+    return ST_OK;
+}
+
+status state_ignore(scheduler *s, uint32_t id, bool leak) {
+    TRY(plan_add_ignored(&s->plan, id));
+    if (leak) TRY(leak_host_blocks(s, seq_at(s, id)));
+    state_release(s, id);
+    return ST_OK;
+}
+
+status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
+                        const block_pair *pairs, uint32_t n_pairs) {
+    if (s->n_flying == s->flying_capacity) {
+        uint32_t capacity = s->flying_capacity ? 2 * s->flying_capacity : 16;
+        flying_copy *flying = realloc(s->flying, capacity * sizeof(*flying));
+        if (!flying) return ST_NO_MEMORY;
+        s->flying = flying;
+        s->flying_capacity = capacity;
+    }
+    block_pair *kept = malloc(n_pairs * sizeof(*kept));
+    if (!kept) return ST_NO_MEMORY;
+    memcpy(kept, pairs, n_pairs * sizeof(*kept));
+    s->flying[s->n_flying++] = (flying_copy){s->n_copies, kept, n_pairs};
+    plan_copy copy = {.id = s->n_copies++,
+                      .seq = seq,
+                      .direction = direction,
+                      .first_pair = s->plan.n_pairs,
+                      .n_pairs = n_pairs};
+    for (uint32_t i = 0; i < n_pairs; i++) {
+        kv_pool_retain(s->device, pairs[i].device);
+        kv_pool_retain(s->host, pairs[i].host);
+        TRY(plan_add_pair(&s->plan, pairs[i]));
+    }
+    return plan_add_copy(&s->plan, copy);
+}
+
+status state_grow_cohort(scheduler *s, uint32_t later) {
+    uint32_t id = cohort_growth(&s->cohort, later)->first;
+    for (; id != NO_SEQ; id = seq_at(s, id)->phase_next) {
+        assert((cohort_n_computed(&s->cohort, seq_at(s, id)) + later) ==
+               seq_at(s, id)->n_slots * s->config.block_tokens);
+        TRY(state_grow(s, id, 1));
+    }
+    return ST_OK;
+}
+
+void state_name_cohort(scheduler *s, uint32_t later) {
+    if (!s->settings.prefix_cache) return;
+    uint32_t id = cohort_growth(&s->cohort, (uint64_t)later + 1)->first;
+    for (; id != NO_SEQ; id = seq_at(s, id)->phase_next) {
+        uint32_t n = cohort_n_computed(&s->cohort, seq_at(s, id)) + later + 1;
+        state_name_blocks(s, id, n / s->config.block_tokens - 1, n);
+    }
+}
+
+uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) {
+    uint32_t last_token = (index + 1) * s->config.block_tokens - 1;
+    uint64_t key;
+    if (q->req.n_prefix_ids && last_token < q->req.n_prompt &&
+        last_token / q->req.prefix_tokens < q->req.n_prefix_ids)
+        /* An id names all of the prompt up to its piece's end, so it names this block too. */
+        key = rng_bits(q->req.prefix_ids[last_token / q->req.prefix_tokens], STREAM_PREFIX,
+                       index);
+    else
+        key = rng_bits(q->req.id, STREAM_OWN, index);
+    return key == KV_NO_KEY ? 1 : key;
+}
+
+void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens) {
+    if (!s->settings.prefix_cache) return;
+    sequence *q = seq_at(s, id);
+    for (uint32_t i = first; i < n_tokens / s->config.block_tokens; i++)
+        if (kv_pool_key(s->device, q->slots[i].device) == KV_NO_KEY)
+            kv_pool_set_key(s->device, q->slots[i].device, state_block_key(s, q, i));
+}
+
+bool state_cohort_leads(const scheduler *s, const sequence_list *running) {
+    uint32_t n_others = running->n - s->cohort.n;
+    uint32_t id = running->last;
+    while (n_others > 0 && !s->table.seqs[id].in_cohort) {
+        id = s->table.seqs[id].prev;
+        n_others--;
+    }
+    return n_others == 0;
+}

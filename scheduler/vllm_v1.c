@@ -1,0 +1,217 @@
+#include "vllm_v1.h"
+
+#include "scheduler_state.h"
+
+/* Block 0 belongs to no one in vLLM V1: one block less than the pool has. */
+static status hold_null_block(scheduler *s) {
+    s->null_block = kv_pool_take(s->device);
+    return ST_OK;
+}
+
+static uint32_t length_stop(uint32_t n_prompt, uint32_t max_model_len) {
+    return n_prompt < max_model_len ? max_model_len - n_prompt : 0;
+}
+
+static bool by_priority(const scheduler *s) {
+    return s->settings.order == ORDER_PRIORITY;
+}
+
+/* Into the waiting queue at its place by priority; a preempted one under FCFS to the front. */
+static void insert_waiting(scheduler *s, uint32_t id) {
+    uint32_t after = s->waiting.last;
+    while (after != NO_SEQ && s->order->before(seq_at(s, id), seq_at(s, after)))
+        after = seq_at(s, after)->prev;
+    sequence_list_insert_after(&s->waiting, &s->table, after, id);
+}
+
+static void enqueue(scheduler *s, uint32_t id) {
+    if (by_priority(s))
+        insert_waiting(s, id);
+    else
+        sequence_list_push_back(&s->waiting, &s->table, id);
+}
+
+static uint32_t least(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+
+/* Tokens of the next chunk within the budget. */
+static uint32_t chunk_tokens(const scheduler *s, uint32_t n_left, uint32_t budget) {
+    uint32_t threshold = s->settings.long_prefill_threshold;
+    if (threshold > 0) n_left = least(n_left, threshold);
+    return least(n_left, budget);
+}
+
+/* Blocks that a sequence lacks for its tokens [0, n_tokens), n_held being in its table. */
+static uint32_t blocks_lacking(const scheduler *s, uint32_t n_tokens, uint32_t n_held) {
+    uint32_t need = blocks_for(s, least(n_tokens, s->config.max_model_len));
+    return need > n_held ? need - n_held : 0;
+}
+
+static uint32_t pick_victim(scheduler *s) {
+    uint32_t victim = s->running.last;
+    if (!by_priority(s)) return victim;
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next)
+        if (s->order->before(seq_at(s, victim), seq_at(s, id))) victim = id;
+    return victim;
+}
+
+/* Preempts one running sequence; what it had been given in this step goes back to the budget.
+ */
+static status preempt(scheduler *s, uint32_t victim, bool was_scheduled, uint32_t *budget) {
+    sequence *v = seq_at(s, victim);
+    if (was_scheduled) {
+        uint32_t n = v->in_cohort ? 1 : plan_drop_chunk(&s->plan, victim);
+        if (!v->in_cohort) s->plan.n_tokens -= n;
+        *budget += n;
+    }
+    sequence_list_remove(&s->running, &s->table, victim);
+    TRY(state_preempt_recompute(s, victim));
+    if (by_priority(s))
+        insert_waiting(s, victim);
+    else
+        sequence_list_push_front(&s->waiting, &s->table, victim);
+    return ST_OK;
+}
+
+/* Makes room for n blocks by preempting; *survives is false when `id` itself had to go. */
+static status make_room(scheduler *s, uint32_t id, uint32_t n, uint32_t *budget,
+                        bool *survives) {
+    *survives = true;
+    while (kv_pool_n_free(s->device) < n) {
+        uint32_t victim = pick_victim(s);
+        bool earlier = seq_at(s, victim)->running_no < seq_at(s, id)->running_no;
+        TRY(preempt(s, victim, earlier, budget));
+        if (victim == id) {
+            *survives = false;
+            return ST_OK;
+        }
+    }
+    return ST_OK;
+}
+
+/* One running sequence: a decode of the cohort stays in it, others get a chunk. */
+static status run_one(scheduler *s, uint32_t id, uint32_t *budget, bool *survives) {
+    sequence *q = seq_at(s, id);
+    uint32_t n_computed = cohort_n_computed(&s->cohort, q);
+    uint32_t n = q->in_cohort ? 1 : chunk_tokens(s, sequence_len(q) - n_computed, *budget);
+    uint32_t lacking = blocks_lacking(s, n_computed + n, q->n_slots);
+    TRY(make_room(s, id, lacking, budget, survives));
+    if (!*survives) return ST_OK;
+    TRY(state_grow(s, id, lacking));
+    *budget -= n;
+    if (q->in_cohort) return ST_OK;
+    TRY(state_plan_chunk(s, id, n));
+    state_name_blocks(s, id, n_computed / s->config.block_tokens, n_computed + n);
+    return ST_OK;
+}
+
+/* The running sequences from id on, in order, until the budget is used up or one preempted
+ * itself. Members of the cohort that are not reached leave it. */
+static status run_each(scheduler *s, uint32_t id, uint32_t *budget) {
+    if (id == NO_SEQ) return ST_OK;
+    bool survives = true;
+    int64_t reached = seq_at(s, id)->running_no - 1;
+    while (id != NO_SEQ && *budget > 0 && survives) {
+        reached = seq_at(s, id)->running_no;
+        TRY(run_one(s, id, budget, &survives));
+        id = survives ? seq_at(s, id)->next : NO_SEQ;
+    }
+    id = s->running.last;
+    for (; id != NO_SEQ && seq_at(s, id)->running_no > reached; id = seq_at(s, id)->prev)
+        state_leave_cohort(s, id);
+    return ST_OK;
+}
+
+/* First of the running sequences outside of the cohort, given that they come last. */
+static uint32_t first_other(const scheduler *s) {
+    uint32_t id = NO_SEQ, n_others = s->running.n - s->cohort.n;
+    for (; n_others > 0; n_others--)
+        id = id == NO_SEQ ? s->running.last : s->table.seqs[id].prev;
+    return id;
+}
+
+static status run_running(scheduler *s, uint32_t *budget) {
+    const cohort *c = &s->cohort;
+    uint32_t id = s->running.first;
+    /* The whole cohort at once, if it comes first and there is room for all of its growth. */
+    if (!s->config.single_file && c->n > 0 && c->n <= *budget &&
+        cohort_growth(c, 0)->n <= kv_pool_n_free(s->device) &&
+        state_cohort_leads(s, &s->running)) {
+        TRY(state_grow_cohort(s, 0));
+        *budget -= c->n;
+        id = first_other(s);
+    }
+    TRY(run_each(s, id, budget));
+    s->plan.runs_cohort = c->n > 0;
+    return ST_OK;
+}
+
+/* Cached blocks that a waiting sequence can start from: full ones, and not all of its tokens.
+ */
+static uint32_t find_cached(scheduler *s, const sequence *q, uint32_t *n_free_hits) {
+    *n_free_hits = 0;
+    if (!s->settings.prefix_cache) return 0;
+    uint32_t n = 0, n_max = (sequence_len(q) - 1) / s->config.block_tokens;
+    for (; n < n_max; n++) {
+        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, n));
+        if (block == KV_NO_BLOCK) break;
+        *n_free_hits += kv_pool_holders(s->device, block) == 0;
+    }
+    return n;
+}
+
+static status take_cached(scheduler *s, uint32_t id, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        sequence *q = seq_at(s, id);
+        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, i));
+        TRY(sequence_push_slot(q, (kv_slot){block, KV_NO_BLOCK}));
+        kv_pool_retain(s->device, block);
+    }
+    seq_at(s, id)->n_computed = n * s->config.block_tokens;
+    s->n_hit_tokens += (uint64_t)n * s->config.block_tokens;
+    return ST_OK;
+}
+
+/* Admits the first waiting sequence if its blocks can be had without preempting. */
+static status admit_first(scheduler *s, uint32_t *budget, bool *admitted) {
+    uint32_t id = s->waiting.first, n_free_hits;
+    sequence *q = seq_at(s, id);
+    uint32_t n_hits = find_cached(s, q, &n_free_hits);
+    uint32_t n_computed = n_hits * s->config.block_tokens, len = sequence_len(q);
+    uint32_t n = chunk_tokens(s, len - n_computed, *budget);
+    uint32_t lacking = blocks_lacking(s, n_computed + n, n_hits);
+    uint32_t need = s->settings.full_isl ? blocks_lacking(s, len, n_hits) : lacking;
+    uint64_t reserve = s->running.n > 0 ? s->watermark_blocks : 0;
+    *admitted = need + n_free_hits + reserve <= kv_pool_n_free(s->device);
+    if (!*admitted) return ST_OK;
+    sequence_list_remove(&s->waiting, &s->table, id);
+    TRY(take_cached(s, id, n_hits));
+    TRY(state_grow(s, id, lacking));
+    state_run(s, id);
+    TRY(state_plan_chunk(s, id, n));
+    state_name_blocks(s, id, n_hits, n_computed + n);
+    *budget -= n;
+    return ST_OK;
+}
+
+static status schedule(scheduler *s, errbuf *err) {
+    (void)err;
+    uint32_t budget = s->config.max_batched_tokens;
+    TRY(run_running(s, &budget));
+    bool admitted = s->plan.n_preempted == 0;
+    while (admitted && s->waiting.n > 0 && budget > 0 && s->running.n < s->config.max_seqs)
+        TRY(admit_first(s, &budget, &admitted));
+    return ST_OK;
+}
+
+/* A waiting sequence that was not admitted stays out: seats and budget stay the same and free
+ * blocks only become fewer. Nothing was tried after a preemption. */
+static uint32_t horizon(const scheduler *s) {
+    if (s->plan.n_preempted > 0 || s->running.n > s->cohort.n) return 1;
+    uint64_t room = (uint64_t)kv_pool_n_free(s->device) + cohort_growth(&s->cohort, 0)->n;
+    uint32_t ticks = cohort_ticks_within(&s->cohort, room, s->config.horizon_max);
+    return ticks > 0 ? ticks : 1;
+}
+
+const memory_policy vllm_v1_memory = {hold_null_block, enqueue, schedule, horizon, length_stop};
