@@ -124,7 +124,7 @@ static status stat_file(const options *o, const char *path, json_t *list, bool f
     settings.any_order = true;
     settings.allow_empty = true;
     settings.skip_bad = o->trace.skip_bad;
-    trace_reader *reader;
+    trace_reader *reader = NULL;
     status st = trace_reader_open(&reader, path, &settings, err);
     if (st != ST_OK) return st;
     trace_stat *stat = NULL;
@@ -155,7 +155,7 @@ static status add_requests(trace_stat *stat, request_source source, errbuf *err)
 }
 
 static status stat_workload(const options *o, json_t *list, errbuf *err) {
-    trace *t;
+    trace *t = NULL;
     status st = trace_open(&t, &o->trace, err);
     if (st != ST_OK) return st;
     trace_stat *stat = NULL;

@@ -38,47 +38,56 @@ quietly meson compile -C build -j "${JOBS:-2}" adaptivellm
 program=build/experiments/adaptivellm
 mkdir -p out
 
-# KV for 64,000 tokens, some 120 ShareGPT requests halfway through. At the first of the rates the
-# pool is enough; at the last every policy preempts all the time.
-pool=4000
 policies=(vllm-v0-recompute vllm-v0-swap vllm-v1)
 if [ -n "$trace" ]; then
   stream=(--trace "$trace" --limit 10000)
 else
-  stream=(--workload sharegpt --limit 10000)
+  # Near the most that the device below can serve, so that policies differ.
+  stream=(--workload 'sharegpt,rate=28' --limit 10000)
 fi
-
 started=$(date -u +%FT%TZ) # sets this call's runs apart from earlier ones
 
-# replay LABEL POLICY OPTION...: exit 1 is a result too (vLLM V0 ends when host memory is full),
-# stored and in the table as such.
+# replay LABEL POLICY OPTION...: exit 1 is a result too (vLLM V0 stops when host memory is full),
+# which is stored and in the table.
 replay() {
   local label="$1 $started" policy=$2
   shift 2
-  "$program" replay "${stream[@]}" --policy "$policy" --device h200 --model llama-3-8b \
-    --kv-blocks "$pool" --results out/results.db --label "$label" "$@" ||
-    echo "  $policy ended early, see above"
+  "$program" replay "${stream[@]}" --policy "$policy" --device h200 --model llama-3-8b --quiet \
+    --results out/results.db --label "$label" "$@" || echo "  $policy ended early, see above"
 }
 
-echo '2/4 three policies on one stream'
+# Of the latest run.
+sql() {
+  sqlite3 -batch out/results.db "SELECT $1 run_id = (SELECT max(id) FROM run)"
+}
+
+echo '2/4 the stream with all of the device memory, then with a tight KV pool'
+replay quickstart-plenty vllm-v1
+# Tight: little above what the stream holds on average when memory is plenty, so that its peaks do
+# not fit; but enough for the longest request that the model takes (8,192 tokens, 512 blocks).
+pool=$(sql 'max(512, CAST(1.4 * avg(kv_used_blocks) AS INTEGER)) FROM sample WHERE')
+own_rate=$(sql '(count(*) - 1) / (max(arrival_s) - min(arrival_s)) FROM request WHERE')
 for policy in "${policies[@]}"; do
-  replay quickstart "$policy" --quiet
+  replay quickstart "$policy" --kv-blocks "$pool"
 done
 
 echo '3/4 the same at five rates'
-for rate in 5 10 20 30 40; do
+[ -n "$own_rate" ] || echo '  left out: all requests come at once, so there is no rate'
+for factor in ${own_rate:+0.4 0.7 1 1.3 1.6}; do
+  rate=$(awk -v r="$own_rate" -v f="$factor" 'BEGIN { printf "%.3g", r * f }')
   for policy in "${policies[@]}"; do
-    replay quickstart-rates "$policy" --rate "$rate" --quiet
+    replay quickstart-rates "$policy" --kv-blocks "$pool" --rate "$rate"
   done
 done
 
-echo '4/4 table and figures'
+echo "4/4 table and figures; the KV pool has $pool blocks of 16 tokens"
 "$program" compare --results out/results.db --label "quickstart $started"
 plots/render.sh out/results.db out
 cat <<EOF
 
 Look at out/cdf_weighted_turnaround.png (the price of waiting and preemption, by policy),
 out/timeline.png (KV cache and queues over time) and out/rate_sweep.png. All runs are in
-out/results.db; \`$program compare --results out/results.db --all\` shows every figure of
-the latest two, \`$program replay --help\` how to make more.
+out/results.db. To see every figure of these, or to make more:
+  $program compare --results out/results.db --label 'quickstart $started' --all
+  $program replay --help
 EOF

@@ -8,6 +8,7 @@ typedef struct block {
     uint32_t prev, next; /* in the free queue; next is KV_NO_BLOCK for the last */
     uint32_t next_same;  /* next block in the same key bucket, in order of keying */
     uint64_t key;        /* KV_NO_KEY, or the content */
+    bool whole;          /* freed to the back of the queue */
     bool findable;       /* in the index; a taken block keeps its key for untake */
 } block;
 
@@ -24,7 +25,7 @@ status kv_pool_create(kv_pool **out, uint32_t n_blocks, uint32_t block_tokens) {
     kv_pool *p = calloc(1, sizeof(*p));
     if (!p) return ST_NO_MEMORY;
     uint32_t n_buckets = 1;
-    while (n_buckets < n_blocks && n_buckets < UINT32_C(1) << 31) n_buckets *= 2;
+    while (n_buckets / 2 < n_blocks && n_buckets < UINT32_C(1) << 31) n_buckets *= 2;
     p->blocks = calloc(n_blocks ? n_blocks : 1, sizeof(*p->blocks));
     p->buckets = malloc(n_buckets * sizeof(*p->buckets));
     if (!p->blocks || !p->buckets) {
@@ -109,10 +110,9 @@ static uint32_t *bucket_of(const kv_pool *p, uint64_t key) {
 }
 
 static void index_insert(kv_pool *p, uint32_t id) {
-    uint32_t *link = bucket_of(p, p->blocks[id].key);
-    while (*link != KV_NO_BLOCK) link = &p->blocks[*link].next_same;
-    *link = id;
-    p->blocks[id].next_same = KV_NO_BLOCK;
+    uint32_t *first = bucket_of(p, p->blocks[id].key);
+    p->blocks[id].next_same = *first;
+    *first = id;
     p->blocks[id].findable = true;
 }
 
@@ -123,16 +123,26 @@ static void index_remove(kv_pool *p, uint32_t id) {
     p->blocks[id].findable = false;
 }
 
+/* A pool's blocks and buckets do not fit a core's cache, and the next take is known. */
+static void prefetch_next(const kv_pool *p) {
+    if (p->first == KV_NO_BLOCK) return;
+    const block *b = &p->blocks[p->first];
+    __builtin_prefetch(bucket_of(p, b->key));
+    if (b->next != KV_NO_BLOCK) __builtin_prefetch(&p->blocks[b->next]);
+}
+
 uint32_t kv_pool_take(kv_pool *p) {
     uint32_t id = p->first;
     if (id == KV_NO_BLOCK) return KV_NO_BLOCK;
     unqueue(p, id);
+    prefetch_next(p);
     block *b = &p->blocks[id];
     assert(b->holders == 0);
     if (b->findable)
         index_remove(p, id);
     else
         b->key = KV_NO_KEY;
+    b->whole = false;
     b->holders = 1;
     return id;
 }
@@ -157,7 +167,7 @@ void kv_pool_release(kv_pool *p, uint32_t id) {
     block *b = &p->blocks[id];
     assert(b->holders > 0); /* a double release is a scheduler bug */
     if (--b->holders > 0) return;
-    if (b->findable)
+    if (b->whole)
         push_back(p, id);
     else
         push_front(p, id);
@@ -174,7 +184,19 @@ void kv_pool_set_key(kv_pool *p, uint32_t id, uint64_t key) {
     assert(p->blocks[id].holders > 0);
     if (p->blocks[id].findable) index_remove(p, id);
     p->blocks[id].key = key;
+    p->blocks[id].whole = true;
     index_insert(p, id);
+}
+
+void kv_pool_set_whole(kv_pool *p, uint32_t id) {
+    assert(id < p->n_blocks);
+    assert(p->blocks[id].holders > 0);
+    p->blocks[id].whole = true;
+}
+
+bool kv_pool_is_whole(const kv_pool *p, uint32_t id) {
+    assert(id < p->n_blocks);
+    return p->blocks[id].whole;
 }
 
 uint64_t kv_pool_key(const kv_pool *p, uint32_t id) {
@@ -183,9 +205,10 @@ uint64_t kv_pool_key(const kv_pool *p, uint32_t id) {
 }
 
 uint32_t kv_pool_find(const kv_pool *p, uint64_t key) {
-    uint32_t id = *bucket_of(p, key);
-    while (id != KV_NO_BLOCK && p->blocks[id].key != key) id = p->blocks[id].next_same;
-    return id;
+    uint32_t found = KV_NO_BLOCK; /* the last of the bucket was keyed first */
+    for (uint32_t id = *bucket_of(p, key); id != KV_NO_BLOCK; id = p->blocks[id].next_same)
+        if (p->blocks[id].key == key) found = id;
+    return found;
 }
 
 /* Walks the free queue both by links and by count. */

@@ -9,10 +9,9 @@
  * blocks; the one keyed first is found.
  *
  * Invariant: a block is free (no holders, in the free queue once) or held.
- * Order:     the free queue is taken from the front. A freed block without a key goes to the
- *            front (reused first), one with a key to the back (or front: see release). Equal
- *            calls give equal ids.
- * Threads:   one owner per pool, no locking. */
+ * Order:     the free queue is taken from the front. A freed block with a key, or whole, goes
+ * to the back, any other to the front (reused first). Equal calls give equal ids. Threads: one
+ * owner per pool, no locking. */
 #ifndef KV_POOL_H
 #define KV_POOL_H
 
@@ -56,6 +55,11 @@ uint32_t kv_pool_holders(const kv_pool *p, uint32_t id);
 
 /* Names the content of a held block; a key given before is replaced. key is not KV_NO_KEY. */
 void kv_pool_set_key(kv_pool *p, uint32_t id, uint64_t key);
+
+/* Marks a held block as whole: once free it waits at the back of the queue like one with a key,
+ * and can be given its key as long as it is held. It cannot be found without. */
+void kv_pool_set_whole(kv_pool *p, uint32_t id);
+bool kv_pool_is_whole(const kv_pool *p, uint32_t id);
 
 /* KV_NO_KEY when the block has none. */
 uint64_t kv_pool_key(const kv_pool *p, uint32_t id);

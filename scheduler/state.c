@@ -63,6 +63,46 @@ status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n) {
     return ST_OK;
 }
 
+/* The id that names the prompt up to the end of a block; 0 when the block is the request's own.
+ */
+static uint64_t shared_prefix_id(const scheduler *s, const sequence *q, uint32_t index) {
+    uint32_t last_token = (index + 1) * s->config.block_tokens - 1;
+    if (q->req.n_prefix_ids == 0 || last_token >= q->req.n_prompt) return 0;
+    uint32_t piece = last_token / q->req.prefix_tokens;
+    return piece < q->req.n_prefix_ids ? q->req.prefix_ids[piece] + 1 : 0;
+}
+
+uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) {
+    uint64_t prefix = shared_prefix_id(s, q, index);
+    uint64_t key = prefix ? rng_bits(prefix, STREAM_PREFIX, index)
+                          : rng_bits(q->req.id, STREAM_OWN, index);
+    return key == KV_NO_KEY ? 1 : key;
+}
+
+/* Only the request itself can look for its own blocks, and only after a preemption: until then
+ * they are just kept from being reused first. */
+void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens) {
+    if (!s->settings.prefix_cache) return;
+    sequence *q = seq_at(s, id);
+    for (uint32_t i = first; i < n_tokens / s->config.block_tokens; i++) {
+        uint32_t block = q->slots[i].device;
+        if (shared_prefix_id(s, q, i) == 0)
+            kv_pool_set_whole(s->device, block);
+        else if (kv_pool_key(s->device, block) == KV_NO_KEY)
+            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
+    }
+}
+
+/* Before a preemption: makes all whole blocks findable. */
+static void name_own_blocks(scheduler *s, uint32_t id) {
+    const sequence *q = seq_at(s, id);
+    for (uint32_t i = 0; i < q->n_slots; i++) {
+        uint32_t block = q->slots[i].device;
+        if (kv_pool_is_whole(s->device, block) && kv_pool_key(s->device, block) == KV_NO_KEY)
+            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
+    }
+}
+
 /* Leaves the cohort with the counters written; the newest token came with the latest tick. */
 static void settle(scheduler *s, uint32_t id) {
     sequence *q = seq_at(s, id);
@@ -88,6 +128,7 @@ static status book_preemption(scheduler *s, uint32_t id) {
 
 status state_preempt_recompute(scheduler *s, uint32_t id) {
     TRY(book_preemption(s, id));
+    name_own_blocks(s, id);
     state_release(s, id);
     sequence *q = seq_at(s, id);
     q->n_computed = 0;
@@ -201,27 +242,6 @@ void state_name_cohort(scheduler *s, uint32_t later) {
         uint32_t n = cohort_n_computed(&s->cohort, seq_at(s, id)) + later + 1;
         state_name_blocks(s, id, n / s->config.block_tokens - 1, n);
     }
-}
-
-uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) {
-    uint32_t last_token = (index + 1) * s->config.block_tokens - 1;
-    uint64_t key;
-    if (q->req.n_prefix_ids && last_token < q->req.n_prompt &&
-        last_token / q->req.prefix_tokens < q->req.n_prefix_ids)
-        /* An id names all of the prompt up to its piece's end, so it names this block too. */
-        key = rng_bits(q->req.prefix_ids[last_token / q->req.prefix_tokens], STREAM_PREFIX,
-                       index);
-    else
-        key = rng_bits(q->req.id, STREAM_OWN, index);
-    return key == KV_NO_KEY ? 1 : key;
-}
-
-void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens) {
-    if (!s->settings.prefix_cache) return;
-    sequence *q = seq_at(s, id);
-    for (uint32_t i = first; i < n_tokens / s->config.block_tokens; i++)
-        if (kv_pool_key(s->device, q->slots[i].device) == KV_NO_KEY)
-            kv_pool_set_key(s->device, q->slots[i].device, state_block_key(s, q, i));
 }
 
 bool state_cohort_leads(const scheduler *s, const sequence_list *running) {

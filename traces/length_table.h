@@ -4,7 +4,7 @@
  * two of them the logarithm of the length is uniform, which makes it a mixture of truncated
  * log-uniform parts: the quantiles of the draws at the levels are those of the table, exactly,
  * and spikes that traces have at common lengths stay where they are. (Up to five lognormals,
- * fitted to the same tables by maximum likelihood, missed p99 by up to 10 %.) */
+ * fitted to the same tables by maximum likelihood, missed p90 or p99 by up to 10 %.) */
 #ifndef LENGTH_TABLE_H
 #define LENGTH_TABLE_H
 

@@ -13,7 +13,6 @@ struct trace_reader {
     line_reader *lines;
     trace_json *json; /* NULL when the file is CSV */
     csv_layout csv;
-    bool bound; /* the format is known */
     /* The line that showed the format of a JSONL file is its first record. */
     char *pending;
     size_t n_pending;
@@ -43,7 +42,7 @@ static const char *output_column(const trace_reader *r) {
 }
 
 /* Tells the format from the line, which is of CSV or JSONL as its first byte says. */
-static status bind(trace_reader *r, char *line, size_t n, errbuf *err) {
+static status bind_format(trace_reader *r, char *line, size_t n, errbuf *err) {
     trace_place place = place_of(r);
     /* Spreadsheets put a byte order mark in front. */
     if (place.line == 1 && strncmp(line, "\xef\xbb\xbf", 3) == 0) {
@@ -57,8 +56,7 @@ static status bind(trace_reader *r, char *line, size_t n, errbuf *err) {
         r->n_pending = n;
     } else
         st = csv_bind(&r->csv, line, &place, err);
-    r->bound = st == ST_OK;
-    if (!r->bound) r->pending = NULL;
+    if (st != ST_OK) r->pending = NULL;
     return st;
 }
 
@@ -72,7 +70,7 @@ static status find_format(trace_reader *r, errbuf *err) {
         if (st == ST_END && r->n_bad == 0)
             return fail(err, ST_FORMAT, "%s: the file is empty", line_reader_name(r->lines));
         if (st == ST_END) return fail(err, ST_FORMAT, "%s", first.text);
-        if (st == ST_OK) st = bind(r, line, n, err);
+        if (st == ST_OK) st = bind_format(r, line, n, err);
         if (st != ST_FORMAT || !r->options.skip_bad) return st;
         if (r->n_bad++ == 0 && err) first = *err;
     }
@@ -98,7 +96,7 @@ static status reader_start(trace_reader **out, line_reader *lines,
 
 status trace_reader_open(trace_reader **out, const char *path,
                          const trace_reader_options *options, errbuf *err) {
-    line_reader *lines;
+    line_reader *lines = NULL;
     status st = line_reader_open(&lines, path, err);
     return st == ST_OK ? reader_start(out, lines, options, err) : st;
 }
@@ -106,7 +104,7 @@ status trace_reader_open(trace_reader **out, const char *path,
 status trace_reader_open_memory(trace_reader **out, const void *bytes, size_t n,
                                 const char *name, const trace_reader_options *options,
                                 errbuf *err) {
-    line_reader *lines;
+    line_reader *lines = NULL;
     status st = line_reader_open_memory(&lines, bytes, n, name, err);
     return st == ST_OK ? reader_start(out, lines, options, err) : st;
 }

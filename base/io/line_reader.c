@@ -55,7 +55,7 @@ static gzFile open_file(const char *path) {
 }
 
 status line_reader_open(line_reader **out, const char *path, errbuf *err) {
-    line_reader *r;
+    line_reader *r = NULL;
     status st = reader_create(&r, path, err);
     if (st != ST_OK) return st;
     errno = 0; /* zlib leaves it alone when memory is what it lacks */
@@ -73,7 +73,7 @@ status line_reader_open(line_reader **out, const char *path, errbuf *err) {
 
 status line_reader_open_memory(line_reader **out, const void *bytes, size_t n, const char *name,
                                errbuf *err) {
-    line_reader *r;
+    line_reader *r = NULL;
     status st = reader_create(&r, name, err);
     if (st != ST_OK) return st;
     r->memory = bytes;
