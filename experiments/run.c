@@ -65,16 +65,17 @@ static status open_outputs(run *r, errbuf *err) {
     const run_settings *o = &r->settings;
     if (o->results) {
         TRY(store_open(&r->store, o->results, DATABASE_CREATE, err));
-        r->info = (run_info){.commit_hash = BUILD_COMMIT[0] ? BUILD_COMMIT : NULL,
-                             .machine = r->machine_json,
-                             .seed = o->trace.seed,
-                             .label = o->label,
-                             .trace = o->trace.file ? o->trace.file : o->trace.workload,
-                             .backend = o->backend,
-                             .device = r->setup.device->name,
-                             .model = r->setup.model->name,
-                             .policy = r->policy_text,
-                             .settings = r->settings_json};
+        r->info =
+            (run_info){.commit_hash = strcmp(BUILD_COMMIT, "unknown") ? BUILD_COMMIT : NULL,
+                       .machine = r->machine_json,
+                       .seed = o->trace.seed,
+                       .label = o->label,
+                       .trace = o->trace.file ? o->trace.file : o->trace.workload,
+                       .backend = o->backend,
+                       .device = r->setup.device->name,
+                       .model = r->setup.model->name,
+                       .policy = r->policy_text,
+                       .settings = r->settings_json};
         TRY(store_begin_run(r->store, &r->stored, &r->info, o->keep_requests, err));
     }
     if (o->log) TRY(iteration_log_open(&r->log, o->log, err));

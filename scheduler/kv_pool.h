@@ -20,7 +20,8 @@
 
 #include "status.h"
 
-enum { KV_NO_BLOCK = UINT32_MAX, KV_NO_KEY = 0 };
+#define KV_NO_BLOCK UINT32_MAX  /* no block id */
+#define KV_NO_KEY   UINT64_C(0) /* no content key */
 
 typedef struct kv_pool kv_pool;
 
@@ -42,7 +43,8 @@ uint32_t kv_pool_blocks_for(const kv_pool *p, uint64_t n_tokens);
 uint32_t kv_pool_take(kv_pool *p);
 
 /* Undoes the latest takes that are not undone yet: call it with the ids in reverse order of
- * taking, before anything else touched the pool. A forgotten key is remembered again. */
+ * taking, before anything else touched the pool. A forgotten key is remembered again, at its
+ * old place among equal ones. */
 void kv_pool_untake(kv_pool *p, uint32_t id);
 
 /* Adds a holder; a free block leaves the free queue and keeps its key. */

@@ -23,7 +23,7 @@
 #include "request.h"
 #include "status.h"
 
-enum { NO_SEQ = UINT32_MAX };
+#define NO_SEQ UINT32_MAX /* no slot */
 
 typedef enum sequence_state {
     SEQ_UNUSED,  /* free slot */

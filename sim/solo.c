@@ -33,19 +33,20 @@ void solo_times_destroy(solo_times *t) {
     free(t);
 }
 
+static double iteration_s(const solo_times *t, const batch_shape *b) {
+    return t->latency.iteration_s(t->latency.context, b);
+}
+
 static double chunk_s(const solo_times *t, uint32_t n_before, uint32_t n) {
-    batch_shape b = {.n_tokens = n,
-                     .n_sampled = 1,
-                     .n_prefill = 1,
-                     .n_prefill_tokens = n,
-                     .prefill_pairs = (uint64_t)n * n_before + (uint64_t)n * (n + 1) / 2,
-                     .prefill_kv_tokens = (uint64_t)n_before + n};
-    return t->latency.iteration_s(t->latency.context, &b);
+    batch_shape b = {0};
+    batch_shape_add_chunk(&b, n_before, n, true);
+    return iteration_s(t, &b);
 }
 
 static double decode_s(const solo_times *t, uint32_t context) {
-    batch_shape b = {.n_tokens = 1, .n_sampled = 1, .n_decode = 1, .decode_kv_tokens = context};
-    return t->latency.iteration_s(t->latency.context, &b);
+    batch_shape b = {0};
+    batch_shape_add_decodes(&b, 1, context);
+    return iteration_s(t, &b);
 }
 
 static double full_chunk_s(const solo_times *t, uint32_t i) {

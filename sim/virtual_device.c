@@ -38,32 +38,16 @@ static int64_t to_ns(double seconds) {
     return ns > 0 ? ns : 1;
 }
 
-static void add_chunk(batch_shape *b, uint64_t n_before, uint32_t n, bool samples) {
-    b->n_tokens += n;
-    b->n_sampled += samples;
-    if (n == 1) { /* a query of one token takes the decode kernel */
-        b->n_decode++;
-        b->decode_kv_tokens += n_before + 1;
-        return;
-    }
-    b->n_prefill++;
-    b->n_prefill_tokens += n;
-    b->prefill_pairs += n * n_before + (uint64_t)n * (n + 1) / 2;
-    b->prefill_kv_tokens += n_before + n;
-}
-
 static void add_cohort(batch_shape *b, const plan *p) {
-    if (!p->runs_cohort) return;
-    b->n_tokens += p->decodes->n;
-    b->n_sampled += p->decodes->n;
-    b->n_decode += p->decodes->n;
-    b->decode_kv_tokens += p->decodes->kv_tokens + p->decodes->n;
+    if (p->runs_cohort)
+        batch_shape_add_decodes(b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
 }
 
 batch_shape batch_shape_of(const plan *p) {
     batch_shape b = {0};
     for (uint32_t i = 0; i < p->n_chunks; i++)
-        add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens, p->chunks[i].samples);
+        batch_shape_add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens,
+                              p->chunks[i].samples);
     add_cohort(&b, p);
     return b;
 }
@@ -74,8 +58,8 @@ static batch_shape shape_without_recompute(const plan *p) {
     for (uint32_t i = 0; i < p->n_chunks; i++) {
         const plan_chunk *c = &p->chunks[i];
         if (c->n_recomputed < c->n_tokens)
-            add_chunk(&b, c->n_before + c->n_recomputed, c->n_tokens - c->n_recomputed,
-                      c->samples);
+            batch_shape_add_chunk(&b, c->n_before + c->n_recomputed,
+                                  c->n_tokens - c->n_recomputed, c->samples);
     }
     add_cohort(&b, p);
     return b;

@@ -146,8 +146,7 @@ memcheck='valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=de
 stage suite 'valgrind: unit tests' suites build valgrind --suite unit --timeout-multiplier 20 \
   --wrapper "$memcheck --errors-for-leak-kinds=definite" || true
 
-if grep -rqE '^#include <(pthread|threads)\.h>' --include='*.[ch]' \
-  base traces scheduler sim experiments tests; then
+if grep -rqE '^#include <(pthread|threads)\.h>' --include='*.[ch]' --exclude-dir='build*' .; then
   if stage step 'ThreadSanitizer: build' build build-tsan clang -Db_sanitize=thread \
     -Db_lundef=false; then
     stage suite 'ThreadSanitizer: tests' suites build-tsan tsan --timeout-multiplier 10 || true

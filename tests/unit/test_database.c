@@ -290,7 +290,9 @@ static int write_beyond_the_file_size_limit(void) {
     if (st != ST_IO) return 4;
     if (!strstr(err.text, "what was stored before is intact")) return 5;
     database_rollback(db);
-    return read_or_die(db, "SELECT count(*) FROM number") == 1 ? 0 : 6;
+    bool intact = read_or_die(db, "SELECT count(*) FROM number") == 1;
+    database_close(db);
+    return intact ? 0 : 6;
 }
 
 static void test_a_failing_write_undoes_the_transaction_only(void **state) {
