@@ -30,10 +30,10 @@ static void print_usage(FILE *out) {
 static int unknown_command(const char *word) {
     const char *names[N_COMMANDS];
     for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
-    const char *near = nearest_name(word, names, N_COMMANDS);
+    char hint[NEAREST_HINT_SIZE];
     fprintf(stderr,
-            "adaptivellm: there is no command '%s'%s%s%s; `adaptivellm --help` lists them\n",
-            word, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+            "adaptivellm: there is no command '%s'; %s`adaptivellm --help` lists them\n", word,
+            nearest_hint(hint, word, names, N_COMMANDS));
     return EXIT_MISUSE;
 }
 

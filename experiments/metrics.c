@@ -51,12 +51,11 @@ status slo_parse(slo_limits *out, const char *text, errbuf *err) {
         if (equals) *equals = '\0';
         double *limit = slo_limit(&limits, word);
         if (!limit) {
-            const char *near = nearest_name(word, names, 4);
+            char hint[NEAREST_HINT_SIZE];
             return fail(err, ST_INVALID,
-                        "--slo knows ttft_s, tpot_s, turnaround_s and weighted_turnaround, not "
-                        "'%s'%s%s%s",
-                        word, near ? "; did you mean '" : "", near ? near : "",
-                        near ? "'?" : "");
+                        "--slo has no '%s'; %sit knows ttft_s, tpot_s, turnaround_s and "
+                        "weighted_turnaround",
+                        word, nearest_hint(hint, word, names, 4));
         }
         *limit = equals ? strtod(equals + 1, &end) : 0;
         if (!equals || end == equals + 1 || *end || !(*limit > 0) || isinf(*limit))
@@ -210,7 +209,8 @@ static void set_distribution(run_figures *f, figure_id mean, const histogram *h)
     set(f, mean + 4, histogram_max(h));
 }
 
-static void set_rates(const metrics *m, run_figures *f, const executor_usage *usage) {
+static void set_rates(const metrics *m, run_figures *f, const executor_usage *usage,
+                      int64_t now_ns) {
     if (m->n_finished == 0) return;
     double makespan_s = seconds(m->last_end_ns - m->first_arrival_ns);
     set(f, FIG_makespan_s, makespan_s);
@@ -219,19 +219,21 @@ static void set_rates(const metrics *m, run_figures *f, const executor_usage *us
     set(f, FIG_total_throughput_tokens_per_s,
         (double)(m->n_prompt_tokens + m->n_output_tokens) / makespan_s);
     set(f, FIG_jain_fairness, m->sum_x * m->sum_x / ((double)m->n_finished * m->sum_x2));
-    set(f, FIG_kv_utilization_mean, m->used_block_s / (makespan_s * m->n_device_blocks));
-    set(f, FIG_compute_busy_fraction, usage->compute_s / makespan_s);
-    set(f, FIG_copy_busy_fraction, usage->link_s / makespan_s);
+    /* Of a run that stopped early, what came after the last finish counts, too. */
+    double elapsed_s = seconds(now_ns - m->first_arrival_ns);
+    set(f, FIG_kv_utilization_mean, m->used_block_s / (elapsed_s * m->n_device_blocks));
+    set(f, FIG_compute_busy_fraction, usage->compute_s / elapsed_s);
+    set(f, FIG_copy_busy_fraction, usage->link_s / elapsed_s);
 }
 
 void metrics_figures(const metrics *m, run_figures *out, const executor_usage *usage,
-                     uint64_t n_hit_tokens, double wall_s) {
+                     int64_t now_ns, uint64_t n_hit_tokens, double wall_s) {
     *out = (run_figures){{0}, {0}};
     uint64_t n_requests = m->n_finished + m->n_rejected;
     set(out, FIG_n_requests, (double)n_requests);
     set(out, FIG_n_finished, (double)m->n_finished);
     set(out, FIG_n_rejected, (double)m->n_rejected);
-    set_rates(m, out, usage);
+    set_rates(m, out, usage, now_ns);
     if (m->has_slo && n_requests)
         set(out, FIG_slo_attainment, (double)m->n_within_slo / (double)n_requests);
     set(out, FIG_n_preemptions, (double)m->n_preemptions);

@@ -58,8 +58,8 @@ MUST_USE status metrics_ended(metrics *m, request_result *out, const sequence *s
 /* Requests that ended so far, in any way. */
 uint64_t metrics_n_ended(const metrics *m);
 
-/* All figures of what was booked. n_hit_tokens is the prefix cache's. */
+/* All figures of what was booked by now_ns. n_hit_tokens is the prefix cache's. */
 void metrics_figures(const metrics *m, run_figures *out, const executor_usage *usage,
-                     uint64_t n_hit_tokens, double wall_s);
+                     int64_t now_ns, uint64_t n_hit_tokens, double wall_s);
 
 #endif

@@ -203,8 +203,8 @@ static status on_checked(void *context, errbuf *err) {
 static void book_figures(run *r) {
     executor_usage usage;
     r->executor.usage(r->executor.context, &usage);
-    metrics_figures(r->metrics, &r->figures, &usage, scheduler_n_hit_tokens(r->scheduler),
-                    r->wall_s);
+    metrics_figures(r->metrics, &r->figures, &usage, r->executor.now_ns(r->executor.context),
+                    scheduler_n_hit_tokens(r->scheduler), r->wall_s);
 }
 
 /* Requests that had arrived when the run stopped early get their rows, too. */

@@ -14,10 +14,9 @@ static const double MEMORY_SHARE = 0.9, WORKSPACE_GIB = 1;
 
 static status unknown_name(const char *kind, const char *name, const char *const *names,
                            size_t n, errbuf *err) {
-    const char *near = nearest_name(name, names, n);
-    return fail(err, ST_INVALID, "there is no %s '%s'%s%s%s; `adaptivellm %ss` lists them",
-                kind, name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "",
-                kind);
+    char hint[NEAREST_HINT_SIZE];
+    return fail(err, ST_INVALID, "there is no %s '%s'; %s`adaptivellm %ss` lists them", kind,
+                name, nearest_hint(hint, name, names, n), kind);
 }
 
 static status find_device(const device_spec **out, const char *name, errbuf *err) {

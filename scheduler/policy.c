@@ -92,10 +92,9 @@ static bool takes_key(const char *keys, const char *key) {
 static status unknown_policy(const char *name, errbuf *err) {
     const char *names[N_ROWS];
     for (size_t i = 0; i < N_ROWS; i++) names[i] = rows[i].name;
-    const char *near = nearest_name(name, names, N_ROWS);
-    return fail(err, ST_INVALID,
-                "there is no policy '%s'%s%s%s; `adaptivellm policies` lists them", name,
-                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    char hint[NEAREST_HINT_SIZE];
+    return fail(err, ST_INVALID, "there is no policy '%s'; %s`adaptivellm policies` lists them",
+                name, nearest_hint(hint, name, names, N_ROWS));
 }
 
 static status unknown_key(const policy *p, const char *key, errbuf *err) {
@@ -103,10 +102,9 @@ static status unknown_key(const policy *p, const char *key, errbuf *err) {
     size_t n = 0;
     for (size_t i = 0; i < N_SETTINGS; i++)
         if (takes_key(p->row->keys, settings[i].key)) names[n++] = settings[i].key;
-    const char *near = nearest_name(key, names, n);
-    return fail(err, ST_INVALID, "policy %s has no setting '%s'%s%s%s; it takes: %s",
-                p->row->name, key, near ? "; did you mean '" : "", near ? near : "",
-                near ? "'?" : "", p->row->keys);
+    char hint[NEAREST_HINT_SIZE];
+    return fail(err, ST_INVALID, "policy %s has no setting '%s'; %sit takes: %s", p->row->name,
+                key, nearest_hint(hint, key, names, n), p->row->keys);
 }
 
 static status parse_choice(uint32_t *out, const setting *s, const char *value, errbuf *err) {

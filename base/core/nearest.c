@@ -1,6 +1,7 @@
 #include "nearest.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MAX = 63 };
@@ -35,4 +36,12 @@ const char *nearest_name(const char *word, const char *const *names, size_t n) {
         }
     }
     return best;
+}
+
+const char *nearest_hint(char buf[NEAREST_HINT_SIZE], const char *word,
+                         const char *const *names, size_t n) {
+    const char *near = nearest_name(word, names, n);
+    buf[0] = '\0';
+    if (near) snprintf(buf, NEAREST_HINT_SIZE, "did you mean '%s'? ", near);
+    return buf;
 }

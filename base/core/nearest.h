@@ -9,4 +9,10 @@
  * Ties go to the earlier name. */
 const char *nearest_name(const char *word, const char *const *names, size_t n);
 
+enum { NEAREST_HINT_SIZE = 96 };
+
+/* Writes "did you mean 'name'? " into buf, or nothing when no name is near; returns buf. */
+const char *nearest_hint(char buf[NEAREST_HINT_SIZE], const char *word,
+                         const char *const *names, size_t n);
+
 #endif
