@@ -27,7 +27,8 @@ typedef struct completion {
     completion_kind kind;
     int64_t now_ns;
 
-    /* Of compute. A plan with nothing but ordered copies completes with one iteration. */
+    /* Of compute. A plan with nothing but ordered copies completes with one iteration; one with
+     * asynchronous copies alone has no compute and no such completion. */
     int64_t start_ns;      /* of the first iteration */
     const int64_t *end_ns; /* [n_iterations] end of each, the executor's until its next call */
     uint32_t n_iterations;

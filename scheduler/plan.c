@@ -74,3 +74,30 @@ uint32_t plan_drop_chunk(plan *p, uint32_t seq) {
 bool plan_has_work(const plan *p) {
     return p->n_chunks || p->runs_cohort || p->n_copies;
 }
+
+bool plan_occupies_compute(const plan *p) {
+    if (p->n_chunks || p->runs_cohort) return true;
+    for (uint32_t i = 0; i < p->n_copies; i++)
+        if (p->copies[i].ordered) return true;
+    return false;
+}
+
+batch_shape plan_shape(const plan *p) {
+    batch_shape b = {0};
+    for (uint32_t i = 0; i < p->n_chunks; i++)
+        batch_shape_add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens,
+                              p->chunks[i].samples);
+    if (p->runs_cohort)
+        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
+    return b;
+}
+
+uint32_t plan_copy_segments(const plan *p, const plan_copy *c, uint32_t n_layers) {
+    if (c->per_layer) return c->n_pairs * 2 * n_layers;
+    const block_pair *pairs = p->pairs + c->first_pair;
+    uint32_t n = c->n_pairs > 0;
+    for (uint32_t i = 1; i < c->n_pairs; i++)
+        n += pairs[i].device != pairs[i - 1].device + 1 ||
+             pairs[i].host != pairs[i - 1].host + 1;
+    return n;
+}

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "batch_shape.h"
 #include "cohort.h"
 #include "device_spec.h"
 #include "sequence.h"
@@ -76,5 +77,16 @@ uint32_t plan_drop_chunk(plan *p, uint32_t seq);
 
 /* Something to compute or to copy? */
 bool plan_has_work(const plan *p);
+
+/* Something that runs on the compute stream, ordered copies included? Otherwise there will be
+ * no compute completion. */
+bool plan_occupies_compute(const plan *p);
+
+/* The composition of its first iteration. */
+batch_shape plan_shape(const plan *p);
+
+/* Contiguous pieces of a copy: neighbours on both sides are joined, unless K and V of every
+ * layer (of n_layers) of every block are pieces of their own. */
+uint32_t plan_copy_segments(const plan *p, const plan_copy *c, uint32_t n_layers);
 
 #endif

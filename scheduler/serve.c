@@ -96,12 +96,8 @@ static status iterate(loop *l, errbuf *err) {
     if (scheduler_n_unfinished(l->s) == 0) return wait(l, false, err);
     TRY(scheduler_schedule(l->s, &p, l->e->now_ns(l->e->context), err));
     for (uint32_t i = 0; i < p->n_ignored; i++) end_request(l, p->ignored[i], REQUEST_IGNORED);
-    bool computes = p->n_tokens > 0;
-    for (uint32_t i = 0; !computes && i < p->n_copies; i++) computes = p->copies[i].ordered;
-    if (plan_has_work(p)) {
-        TRY(l->e->submit(l->e->context, p, err));
-        if (computes) return wait(l, true, err);
-    }
+    if (plan_has_work(p)) TRY(l->e->submit(l->e->context, p, err));
+    if (plan_occupies_compute(p)) return wait(l, true, err);
     if (p->n_ignored > 0) return ST_OK; /* there may be room for others now */
     if (!l->more && scheduler_n_copies_in_flight(l->s) == 0)
         return stuck(l, "nothing can be scheduled and nothing more arrives", err);

@@ -38,20 +38,6 @@ static int64_t to_ns(double seconds) {
     return ns > 0 ? ns : 1;
 }
 
-static void add_cohort(batch_shape *b, const plan *p) {
-    if (p->runs_cohort)
-        batch_shape_add_decodes(b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
-}
-
-batch_shape batch_shape_of(const plan *p) {
-    batch_shape b = {0};
-    for (uint32_t i = 0; i < p->n_chunks; i++)
-        batch_shape_add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens,
-                              p->chunks[i].samples);
-    add_cohort(&b, p);
-    return b;
-}
-
 /* The batch as it would be without tokens whose KV had been computed before. */
 static batch_shape shape_without_recompute(const plan *p) {
     batch_shape b = {0};
@@ -61,7 +47,8 @@ static batch_shape shape_without_recompute(const plan *p) {
             batch_shape_add_chunk(&b, c->n_before + c->n_recomputed,
                                   c->n_tokens - c->n_recomputed, c->samples);
     }
-    add_cohort(&b, p);
+    if (p->runs_cohort)
+        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
     return b;
 }
 
@@ -78,22 +65,10 @@ static double estimate_recompute_s(const virtual_device *d, const plan *p) {
     return s > 0 ? s : 0;
 }
 
-/* Contiguous pieces of a copy: neighbours on both sides are joined, unless every layer of every
- * block is a piece of its own. */
-static uint32_t count_segments(const virtual_device *d, const plan *p, const plan_copy *c) {
-    if (c->per_layer) return c->n_pairs * 2 * d->config.n_layers;
-    const block_pair *pairs = p->pairs + c->first_pair;
-    uint32_t n = c->n_pairs > 0;
-    for (uint32_t i = 1; i < c->n_pairs; i++)
-        n += pairs[i].device != pairs[i - 1].device + 1 ||
-             pairs[i].host != pairs[i - 1].host + 1;
-    return n;
-}
-
 static double copy_s(const virtual_device *d, const plan *p, const plan_copy *c) {
     double bytes = d->config.block_bytes * c->n_pairs;
     double s = d->config.latency.copy_s(d->config.latency.context, c->direction, bytes,
-                                        count_segments(d, p, c));
+                                        plan_copy_segments(p, c, d->config.n_layers));
     return noisy(d, s, STREAM_COPY, c->id);
 }
 
@@ -119,9 +94,9 @@ static status submit(void *context, const plan *p, errbuf *err) {
     if (p->runs_cohort)
         for (uint32_t i = 0; i < p->decodes->n_joined; i++)
             finish_wheel_join(&d->wheel, p->seqs, p->decodes->joined[i]);
-    d->plan = p;
-    d->shape = batch_shape_of(p);
+    d->shape = plan_shape(p);
     d->computes = d->shape.n_tokens > 0;
+    d->plan = plan_occupies_compute(p) ? p : NULL;
     d->recompute_s = estimate_recompute_s(d, p);
     d->running = d->stop_here = false;
     d->start_ns = d->now_ns;

@@ -21,7 +21,4 @@ typedef struct virtual_device_config {
 MUST_USE status virtual_device_create(executor *out, const virtual_device_config *config,
                                       errbuf *err);
 
-/* What an iteration's cost follows from, for the plan's first iteration. */
-batch_shape batch_shape_of(const plan *p);
-
 #endif
