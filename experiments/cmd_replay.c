@@ -1,69 +1,29 @@
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "device_options.h"
 #include "run.h"
 #include "trace_cli.h"
 
-enum {
-    OPT_BACKEND = 0x100,
-    OPT_DEVICE,
-    OPT_MODEL,
-    OPT_POLICY,
-    OPT_LATENCY,
-    OPT_TP,
-    OPT_KV_BLOCKS,
-    OPT_KV_GIB,
-    OPT_HOST_BLOCKS,
-    OPT_HOST_GIB,
-    OPT_BLOCK_SIZE,
-    OPT_MAX_SEQS,
-    OPT_MAX_BATCHED_TOKENS,
-    OPT_MAX_MODEL_LEN,
-    OPT_NOISE,
-    OPT_NO_HORIZON,
-    OPT_SLO,
-    OPT_LABEL,
-    OPT_RESULTS,
-    OPT_JSON,
-    OPT_LOG,
-    OPT_TIMELINE,
-    OPT_KEEP_REQUESTS,
-    OPT_QUIET,
-};
+#define AT(field) offsetof(run_settings, field)
 
-static const struct option options[] = {
-    TRACE_CLI_SOURCE_LONGS,
-    TRACE_CLI_LONGS,
-    {"backend", required_argument, NULL, OPT_BACKEND},
-    {"device", required_argument, NULL, OPT_DEVICE},
-    {"model", required_argument, NULL, OPT_MODEL},
-    {"policy", required_argument, NULL, OPT_POLICY},
-    {"latency", required_argument, NULL, OPT_LATENCY},
-    {"tp", required_argument, NULL, OPT_TP},
-    {"kv-blocks", required_argument, NULL, OPT_KV_BLOCKS},
-    {"kv-gib", required_argument, NULL, OPT_KV_GIB},
-    {"host-blocks", required_argument, NULL, OPT_HOST_BLOCKS},
-    {"host-gib", required_argument, NULL, OPT_HOST_GIB},
-    {"block-size", required_argument, NULL, OPT_BLOCK_SIZE},
-    {"max-seqs", required_argument, NULL, OPT_MAX_SEQS},
-    {"max-batched-tokens", required_argument, NULL, OPT_MAX_BATCHED_TOKENS},
-    {"max-model-len", required_argument, NULL, OPT_MAX_MODEL_LEN},
-    {"noise", required_argument, NULL, OPT_NOISE},
-    {"no-horizon", no_argument, NULL, OPT_NO_HORIZON},
-    {"slo", required_argument, NULL, OPT_SLO},
-    {"label", required_argument, NULL, OPT_LABEL},
-    {"results", required_argument, NULL, OPT_RESULTS},
-    {"json", required_argument, NULL, OPT_JSON},
-    {"log", required_argument, NULL, OPT_LOG},
-    {"timeline", required_argument, NULL, OPT_TIMELINE},
-    {"keep-requests", required_argument, NULL, OPT_KEEP_REQUESTS},
-    {"quiet", no_argument, NULL, OPT_QUIET},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+static const option_row replay_options[] = {
+    {"policy", OPTION_TEXT, AT(policy), OPTION_NO_FLAG},
+    {"no-horizon", OPTION_FLAG, AT(no_horizon), OPTION_NO_FLAG},
+    {"results", OPTION_TEXT, AT(results), OPTION_NO_FLAG},
+    {"label", OPTION_TEXT, AT(label), OPTION_NO_FLAG},
+    {"json", OPTION_TEXT, AT(json), OPTION_NO_FLAG},
+    {"log", OPTION_TEXT, AT(log), OPTION_NO_FLAG},
+    {"timeline", OPTION_TEXT, AT(timeline), OPTION_NO_FLAG},
+    {"slo", OPTION_TEXT, AT(slo), OPTION_NO_FLAG},
+    {"keep-requests", OPTION_COUNT, AT(keep_requests), OPTION_NO_FLAG},
+    {"quiet", OPTION_FLAG, AT(quiet), OPTION_NO_FLAG},
+};
+enum {
+    N_REPLAY_OPTIONS = sizeof(replay_options) / sizeof(replay_options[0]),
+    CODE_REPLAY = 0x100,
+    CODE_DEVICE = 0x200, /* trace_cli.h has its own */
 };
 
 static void print_usage(FILE *out) {
@@ -73,22 +33,9 @@ static void print_usage(FILE *out) {
         "[OPTION...]\n\n"
         "Serves a stream of requests under a policy and prints what came of it.\n\n"
         "Requests\n%s%s\n"
-        "Device and model\n"
-        "  --backend NAME           sim (default)\n"
-        "  --device NAME            h200 (default); `adaptivellm devices` lists them\n"
-        "  --model NAME             llama-3-8b (default); `adaptivellm models` lists them\n"
-        "  --tp N                   tensor-parallel devices: 1 (default), 2, 4, 8\n"
-        "  --latency NAME           analytic (default): times from published limits\n"
-        "  --noise S                standard deviation of every time, as a share; 0\n\n"
-        "Policy and limits\n"
+        "Device, model and limits\n%s\n"
+        "Policy\n"
         "  --policy NAME[,key=value...]  vllm-v1 (default); `adaptivellm policies` lists them\n"
-        "  --kv-blocks N, --kv-gib X     KV pool on the device; default 90 %% of its memory\n"
-        "                           less the weights\n"
-        "  --host-blocks N, --host-gib X  KV pool on the host; 4 GiB per device\n"
-        "  --block-size N           tokens per KV block; 16\n"
-        "  --max-seqs N             running at once; 256\n"
-        "  --max-batched-tokens N   tokens per iteration; 8192\n"
-        "  --max-model-len N        tokens per request; the model's, if the pool holds them\n"
         "  --no-horizon             plan every iteration by itself: same result, slower\n\n"
         "Results\n"
         "  --results DB             store the run in this database\n"
@@ -101,124 +48,35 @@ static void print_usage(FILE *out) {
         "  --keep-requests N        rows kept per request in the database; 1000000\n"
         "  --quiet                  no progress bar and no table\n"
         "  --help                   print this\n",
-        trace_cli_source_help, trace_cli_help);
+        trace_cli_source_help, trace_cli_help, device_options_help);
 }
 
-static status parse_count(uint32_t *out, const char *name, const char *text, errbuf *err) {
-    char *end;
-    errno = 0;
-    unsigned long long n = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || n > UINT32_MAX - 1)
-        return fail(err, ST_INVALID, "--%s needs a whole number, not '%s'", name, text);
-    *out = (uint32_t)n;
-    return ST_OK;
-}
-
-static status parse_positive(uint32_t *out, const char *name, const char *text, errbuf *err) {
-    TRY(parse_count(out, name, text, err));
-    return *out ? ST_OK : fail(err, ST_INVALID, "--%s must be above 0", name);
-}
-
-static status parse_real(double *out, const char *name, const char *text, errbuf *err) {
-    char *end;
-    double x = strtod(text, &end);
-    if (end == text || *end || !(x >= 0 && x < 1e12))
-        return fail(err, ST_INVALID, "--%s needs a number of at least 0, not '%s'", name, text);
-    *out = x;
-    return ST_OK;
-}
-
-static status set_option(run_settings *s, int option, const char *name, const char *value,
-                         errbuf *err) {
-    uint32_t n;
-    switch (option) {
-    case OPT_BACKEND:
-        s->backend = value;
-        return ST_OK;
-    case OPT_DEVICE:
-        s->device = value;
-        return ST_OK;
-    case OPT_MODEL:
-        s->model = value;
-        return ST_OK;
-    case OPT_POLICY:
-        s->policy = value;
-        return ST_OK;
-    case OPT_LATENCY:
-        s->latency = value;
-        return ST_OK;
-    case OPT_TP:
-        return parse_positive(&s->tp, name, value, err);
-    case OPT_KV_BLOCKS:
-        s->has_kv_blocks = true;
-        return parse_count(&s->kv_blocks, name, value, err);
-    case OPT_KV_GIB:
-        s->has_kv_gib = true;
-        return parse_real(&s->kv_gib, name, value, err);
-    case OPT_HOST_BLOCKS:
-        s->has_host_blocks = true;
-        return parse_count(&s->host_blocks, name, value, err);
-    case OPT_HOST_GIB:
-        s->has_host_gib = true;
-        return parse_real(&s->host_gib, name, value, err);
-    case OPT_BLOCK_SIZE:
-        return parse_positive(&s->block_size, name, value, err);
-    case OPT_MAX_SEQS:
-        return parse_positive(&s->max_seqs, name, value, err);
-    case OPT_MAX_BATCHED_TOKENS:
-        return parse_positive(&s->max_batched_tokens, name, value, err);
-    case OPT_MAX_MODEL_LEN:
-        return parse_positive(&s->max_model_len, name, value, err);
-    case OPT_NOISE:
-        return parse_real(&s->noise, name, value, err);
-    case OPT_NO_HORIZON:
-        s->no_horizon = true;
-        return ST_OK;
-    case OPT_SLO:
-        s->slo = value;
-        return ST_OK;
-    case OPT_LABEL:
-        s->label = value;
-        return ST_OK;
-    case OPT_RESULTS:
-        s->results = value;
-        return ST_OK;
-    case OPT_JSON:
-        s->json = value;
-        return ST_OK;
-    case OPT_LOG:
-        s->log = value;
-        return ST_OK;
-    case OPT_TIMELINE:
-        s->timeline = value;
-        return ST_OK;
-    case OPT_KEEP_REQUESTS:
-        TRY(parse_count(&n, name, value, err));
-        s->keep_requests = n;
-        return ST_OK;
-    case OPT_QUIET:
-        s->quiet = true;
-        return ST_OK;
-    default:
-        return fail(err, ST_INVALID, "--%s is not an option of replay", name);
-    }
+static status set_option(run_settings *s, int code, const char *value, errbuf *err) {
+    status st;
+    if (trace_cli_knows(code)) return trace_cli_set(&s->trace, code, value, err);
+    if (!option_table_set(s, &st, device_options, N_DEVICE_OPTIONS, CODE_DEVICE, code, value,
+                          err) &&
+        !option_table_set(s, &st, replay_options, N_REPLAY_OPTIONS, CODE_REPLAY, code, value,
+                          err))
+        /* getopt has named the option that it does not know */
+        return fail(err, ST_INVALID, "`adaptivellm replay --help` lists the options");
+    return st;
 }
 
 /* Reads argv into s. *help: --help was given. */
 static status parse_options(run_settings *s, bool *help, int argc, char **argv, errbuf *err) {
+    const struct option others[] = {
+        TRACE_CLI_SOURCE_LONGS, TRACE_CLI_LONGS, {"help", no_argument, NULL, 'h'}, {0}};
+    struct option
+        longs[N_DEVICE_OPTIONS + N_REPLAY_OPTIONS + sizeof(others) / sizeof(others[0])];
+    option_table_longs(longs, device_options, N_DEVICE_OPTIONS, CODE_DEVICE);
+    option_table_longs(longs + N_DEVICE_OPTIONS, replay_options, N_REPLAY_OPTIONS, CODE_REPLAY);
+    memcpy(longs + N_DEVICE_OPTIONS + N_REPLAY_OPTIONS, others, sizeof(others));
     *help = false;
-    int at = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", options, &at)) != -1;) {
-        if (c == '?')
-            return fail(err, ST_INVALID, "%s", "`adaptivellm replay --help` lists the options");
-        if (c == 'h') {
-            *help = true;
-            return ST_OK;
-        }
-        if (trace_cli_knows(c))
-            TRY(trace_cli_set(&s->trace, c, optarg, err));
-        else
-            TRY(set_option(s, c, options[at].name, optarg, err));
+    for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
+        *help = c == 'h';
+        if (*help) return ST_OK;
+        TRY(set_option(s, c, optarg, err));
     }
     if (optind < argc)
         return fail(err, ST_INVALID, "'%s' is no option; a trace is given as --trace %s",

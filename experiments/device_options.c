@@ -1,0 +1,37 @@
+#include "device_options.h"
+
+#include "run.h"
+
+#define AT(field) offsetof(run_settings, field)
+
+const option_row device_options[N_DEVICE_OPTIONS] = {
+    {"backend", OPTION_TEXT, AT(backend), OPTION_NO_FLAG},
+    {"device", OPTION_TEXT, AT(device), OPTION_NO_FLAG},
+    {"model", OPTION_TEXT, AT(model), OPTION_NO_FLAG},
+    {"tp", OPTION_POSITIVE, AT(tp), OPTION_NO_FLAG},
+    {"latency", OPTION_TEXT, AT(latency), OPTION_NO_FLAG},
+    {"noise", OPTION_REAL, AT(noise), OPTION_NO_FLAG},
+    {"kv-blocks", OPTION_COUNT, AT(kv_blocks), AT(has_kv_blocks)},
+    {"kv-gib", OPTION_REAL, AT(kv_gib), AT(has_kv_gib)},
+    {"host-blocks", OPTION_COUNT, AT(host_blocks), AT(has_host_blocks)},
+    {"host-gib", OPTION_REAL, AT(host_gib), AT(has_host_gib)},
+    {"block-size", OPTION_POSITIVE, AT(block_size), OPTION_NO_FLAG},
+    {"max-seqs", OPTION_POSITIVE, AT(max_seqs), OPTION_NO_FLAG},
+    {"max-batched-tokens", OPTION_POSITIVE, AT(max_batched_tokens), OPTION_NO_FLAG},
+    {"max-model-len", OPTION_POSITIVE, AT(max_model_len), OPTION_NO_FLAG},
+};
+
+const char device_options_help[] =
+    "  --backend NAME           sim (default)\n"
+    "  --device NAME            h200 (default); `adaptivellm devices` lists them\n"
+    "  --model NAME             llama-3-8b (default); `adaptivellm models` lists them\n"
+    "  --tp N                   tensor-parallel devices: 1 (default), 2, 4, 8\n"
+    "  --latency NAME           analytic (default): times from published limits\n"
+    "  --noise S                standard deviation of every time, as a share; 0\n"
+    "  --kv-blocks N, --kv-gib X      KV pool on the device; default 90 % of its memory less\n"
+    "                           the weights\n"
+    "  --host-blocks N, --host-gib X  KV pool on the host; 4 GiB per device\n"
+    "  --block-size N           tokens per KV block; 16\n"
+    "  --max-seqs N             running at once; 256\n"
+    "  --max-batched-tokens N   tokens per iteration; 8192\n"
+    "  --max-model-len N        tokens per request; the model's, if the pool holds them\n";
