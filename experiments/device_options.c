@@ -11,6 +11,7 @@ const option_row device_options[N_DEVICE_OPTIONS] = {
     {"tp", OPTION_POSITIVE, AT(tp), OPTION_NO_FLAG},
     {"latency", OPTION_TEXT, AT(latency), OPTION_NO_FLAG},
     {"noise", OPTION_REAL, AT(noise), OPTION_NO_FLAG},
+    {"drift", OPTION_TEXT, AT(drift), OPTION_NO_FLAG},
     {"kv-blocks", OPTION_COUNT, AT(kv_blocks), AT(has_kv_blocks)},
     {"kv-gib", OPTION_REAL, AT(kv_gib), AT(has_kv_gib)},
     {"host-blocks", OPTION_COUNT, AT(host_blocks), AT(has_host_blocks)},
@@ -28,6 +29,7 @@ const char device_options_help[] =
     "  --tp N                   tensor-parallel devices: 1 (default), 2, 4, 8\n"
     "  --latency NAME           analytic (default): times from published limits\n"
     "  --noise S                standard deviation of every time, as a share; 0\n"
+    "  --drift FACTOR@SECONDS   the simulated device slows down in mid-run\n"
     "  --kv-blocks N, --kv-gib X      KV pool on the device; default 90 % of its memory less\n"
     "                           the weights\n"
     "  --host-blocks N, --host-gib X  KV pool on the host; 4 GiB per device\n"

@@ -13,9 +13,10 @@ double monotonic_s(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-progress progress_start(uint64_t n_total, bool quiet) {
+progress progress_start(uint64_t n_total, const char *unit, bool quiet) {
     double now = monotonic_s();
     return (progress){.shown = !quiet && isatty(STDERR_FILENO),
+                      .unit = unit,
                       .n_total = n_total,
                       .started_s = now,
                       .drawn_s = now};
@@ -23,7 +24,7 @@ progress progress_start(uint64_t n_total, bool quiet) {
 
 static void draw(const progress *p, uint64_t n_done, double now) {
     if (p->n_total == 0) {
-        fprintf(stderr, "\r%" PRIu64 " requests, %.0f s ", n_done, now - p->started_s);
+        fprintf(stderr, "\r%" PRIu64 " %s, %.0f s ", n_done, p->unit, now - p->started_s);
         return;
     }
     char bar[BAR_WIDTH + 1];
@@ -31,8 +32,8 @@ static void draw(const progress *p, uint64_t n_done, double now) {
     for (int i = 0; i < BAR_WIDTH; i++) bar[i] = i < share * BAR_WIDTH ? '#' : '.';
     bar[BAR_WIDTH] = '\0';
     double left_s = n_done ? (now - p->started_s) * (1 - share) / share : 0;
-    fprintf(stderr, "\r[%s] %3.0f %%  %" PRIu64 " of %" PRIu64 " requests, %.0f s left ", bar,
-            share * 100, n_done, p->n_total, left_s);
+    fprintf(stderr, "\r[%s] %3.0f %%  %" PRIu64 " of %" PRIu64 " %s, %.0f s left ", bar,
+            share * 100, n_done, p->n_total, p->unit, left_s);
 }
 
 void progress_update(progress *p, uint64_t n_done) {

@@ -16,7 +16,6 @@
 #include "run_setup.h"
 #include "store.h"
 #include "timeline.h"
-#include "virtual_device.h"
 
 struct run {
     run_settings settings;
@@ -89,12 +88,7 @@ static status build(run *r, errbuf *err) {
     const scheduler_config *c = &r->setup.config;
     TRY(trace_open(&r->trace, &o->trace, err));
     TRY(scheduler_create(&r->scheduler, c, err));
-    virtual_device_config device = {.latency = r->setup.latency,
-                                    .noise = o->noise,
-                                    .seed = o->trace.seed,
-                                    .block_bytes = (double)r->setup.block_bytes,
-                                    .n_layers = r->setup.model->n_layers};
-    TRY(virtual_device_create(&r->executor, &device, err));
+    TRY(run_setup_executor(&r->executor, &r->setup, o, err));
     r->settings_json = run_setup_json(&r->setup, o);
     r->policy_text = run_setup_policy_text(&c->policy);
     r->machine_json = machine_describe();
@@ -236,7 +230,7 @@ status run_execute(run *r, errbuf *err) {
     sigaction(SIGINT, &action, &before);
     const serve_observer watch = {on_iterated, on_ended, on_copied, on_checked, r};
     request_source source = trace_requests(r->trace);
-    r->bar = progress_start(trace_n_requests(r->trace), r->settings.quiet);
+    r->bar = progress_start(trace_n_requests(r->trace), "requests", r->settings.quiet);
     double started_s = monotonic_s();
     status st = serve(r->scheduler, &r->executor, &source, &watch, err);
     r->wall_s = monotonic_s() - started_s;

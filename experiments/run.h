@@ -26,6 +26,7 @@ typedef struct run_settings {
     uint32_t max_batched_tokens; /* 0: 8192; vLLM V0 without chunks at least max_model_len */
     uint32_t max_model_len;      /* 0: the model's, at most what the KV pool holds */
     double noise;
+    const char *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */
     bool no_horizon;
     const char *slo;
     const char *label;

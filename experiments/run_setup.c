@@ -6,6 +6,7 @@
 
 #include "latency_analytic.h"
 #include "nearest.h"
+#include "virtual_device.h"
 
 static const double GIB = 1024.0 * 1024 * 1024;
 
@@ -120,6 +121,17 @@ static status check_choices(const run_settings *o, errbuf *err) {
     return ST_OK;
 }
 
+/* "1.2@30": 20 % slower from second 30 on. */
+static status parse_drift(run_setup *s, const char *text, errbuf *err) {
+    char *end;
+    s->slowdown = strtod(text, &end) - 1;
+    bool has_factor = end != text && *end == '@';
+    const char *at = has_factor ? end + 1 : text;
+    s->slow_from_s = strtod(at, &end);
+    if (has_factor && end != at && *end == '\0') return ST_OK;
+    return fail(err, ST_INVALID, "--drift needs FACTOR@SECONDS, as in 1.2@30, not '%s'", text);
+}
+
 status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
     run_setup s = {.config = scheduler_config_defaults()};
     TRY(check_choices(o, err));
@@ -127,6 +139,7 @@ status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
     TRY(find_model(&s.model, o->model, err));
     TRY(policy_parse(&s.config.policy, o->policy, err));
     if (o->slo) TRY(slo_parse(&s.slo, o->slo, err));
+    if (o->drift) TRY(parse_drift(&s, o->drift, err));
     s.config.block_tokens = o->block_size;
     s.config.max_seqs = o->max_seqs;
     if (o->no_horizon) s.config.horizon_max = 1;
@@ -141,6 +154,18 @@ status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
 
 void run_setup_finish(run_setup *s) {
     if (s->latency.destroy) s->latency.destroy(s->latency.context);
+}
+
+status run_setup_executor(executor *out, const run_setup *s, const run_settings *o,
+                          errbuf *err) {
+    const virtual_device_config config = {.latency = s->latency,
+                                          .noise = o->noise,
+                                          .seed = o->trace.seed,
+                                          .slowdown = s->slowdown,
+                                          .slow_from_s = s->slow_from_s,
+                                          .block_bytes = (double)s->block_bytes,
+                                          .n_layers = s->model->n_layers};
+    return virtual_device_create(out, &config, err);
 }
 
 /* Text or null. */
@@ -159,7 +184,7 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
     const trace_options *t = &o->trace;
     json_t *all = json_pack(
         "{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:I, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:f, s:b, s:o, s:s, s:o}",
+        "s:I, s:I, s:I, s:f, s:o, s:b, s:o, s:s, s:o}",
         "trace", text_or_null(t->file), "workload", text_or_null(t->workload), "arrival",
         text_or_null(t->arrival), "rate",
         t->rate_per_s > 0 ? json_real(t->rate_per_s) : json_null(), "limit",
@@ -169,9 +194,9 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         "kv_blocks", (json_int_t)c->n_device_blocks, "host_blocks",
         (json_int_t)c->n_host_blocks, "block_size", (json_int_t)c->block_tokens, "max_seqs",
         (json_int_t)c->max_seqs, "max_batched_tokens", (json_int_t)c->max_batched_tokens,
-        "max_model_len", (json_int_t)c->max_model_len, "noise", o->noise, "horizon",
-        c->horizon_max > 1, "slo", text_or_null(o->slo), "policy", c->policy.row->name,
-        "policy_settings", policy_settings_json);
+        "max_model_len", (json_int_t)c->max_model_len, "noise", o->noise, "drift",
+        text_or_null(o->drift), "horizon", c->horizon_max > 1, "slo", text_or_null(o->slo),
+        "policy", c->policy.row->name, "policy_settings", policy_settings_json);
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     return text;

@@ -13,11 +13,16 @@ typedef struct run_setup {
     uint64_t block_bytes; /* of a KV block on one of the tensor-parallel devices */
     latency_source latency;
     slo_limits slo;
+    double slowdown, slow_from_s; /* of the simulated device */
 } run_setup;
 
 /* ST_INVALID with what to change. On error nothing is held. */
 MUST_USE status run_setup_init(run_setup *out, const run_settings *settings, errbuf *err);
 void run_setup_finish(run_setup *s);
+
+/* The executor of the backend. Release with out->destroy, before the setup. */
+MUST_USE status run_setup_executor(executor *out, const run_setup *s,
+                                   const run_settings *settings, errbuf *err);
 
 /* All settings as resolved, a JSON object to be freed; NULL without memory. */
 char *run_setup_json(const run_setup *s, const run_settings *settings);

@@ -11,6 +11,7 @@ enum { STREAM_ITERATION = 11, STREAM_COPY = 12 }; /* of the noise */
 
 typedef struct virtual_device {
     virtual_device_config config;
+    int64_t slow_from_ns;
     int64_t now_ns;
     copy_link link;
     finish_wheel wheel;
@@ -29,6 +30,7 @@ typedef struct virtual_device {
 } virtual_device;
 
 static double noisy(const virtual_device *d, double seconds, uint64_t stream, uint64_t index) {
+    if (d->now_ns >= d->slow_from_ns) seconds *= 1 + d->config.slowdown;
     if (d->config.noise == 0) return seconds;
     return seconds * (1 + d->config.noise * rng_normal(d->config.seed, stream, index));
 }
@@ -48,7 +50,8 @@ static batch_shape shape_without_recompute(const plan *p) {
                                   c->n_tokens - c->n_recomputed, c->samples);
     }
     if (p->runs_cohort)
-        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
+        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n,
+                                cohort_kv_max(p->decodes) + 1);
     return b;
 }
 
@@ -82,6 +85,7 @@ static status admit(void *context, const sequence_table *seqs, uint32_t seq,
 static status submit(void *context, const plan *p, errbuf *err) {
     virtual_device *d = context;
     assert(!d->plan);
+    assert(p->horizon >= 1 && p->horizon <= HORIZON_MAX);
     d->ordered_copy_s = 0;
     for (uint32_t i = 0; i < p->n_copies; i++) {
         const plan_copy *c = &p->copies[i];
@@ -135,7 +139,10 @@ static bool end_iteration(virtual_device *d, int64_t until_ns) {
     d->running = false;
     d->end_ns[d->n_done++] = d->now_ns;
     finish_wheel_collect(&d->wheel, d->plan, d->n_done);
-    d->shape.decode_kv_tokens += d->plan->runs_cohort ? d->plan->decodes->n : 0;
+    if (d->plan->runs_cohort) {
+        d->shape.decode_kv_tokens += d->plan->decodes->n;
+        d->shape.decode_kv_max++;
+    }
     return d->wheel.n_finished > 0 || d->stop_here || d->n_done == d->plan->horizon ||
            d->now_ns >= until_ns;
 }
@@ -193,12 +200,17 @@ static void destroy(void *context) {
 status virtual_device_create(executor *out, const virtual_device_config *config, errbuf *err) {
     if (!(config->noise >= 0 && config->noise <= 0.2))
         return fail(err, ST_INVALID, "noise %g is not in [0, 0.2]", config->noise);
+    if (!(config->slowdown > -0.99 && config->slowdown < 100 && config->slow_from_s >= 0))
+        return fail(err, ST_INVALID, "times %g times as long from %g s on: must be 0.01 to 100",
+                    1 + config->slowdown, config->slow_from_s);
     if (!(config->block_bytes > 0) || config->n_layers == 0)
         return fail(err, ST_INVALID, "a KV block of %g bytes in %u layers", config->block_bytes,
                     config->n_layers);
     virtual_device *d = calloc(1, sizeof(*d));
     if (!d) return fail(err, ST_NO_MEMORY, "out of memory for the virtual device");
     d->config = *config;
+    d->slow_from_ns =
+        config->slow_from_s < 9e9 ? (int64_t)(config->slow_from_s * 1e9) : INT64_MAX;
     copy_link_init(&d->link, config->latency.copy_slowdown(config->latency.context));
     finish_wheel_init(&d->wheel);
     *out = (executor){.admit = admit,
