@@ -154,7 +154,9 @@ static status replay(run *r, const run_settings *s, errbuf *err) {
     if (stored != ST_OK) fprintf(stderr, "adaptivellm replay: %s\n", store_err.text);
     return st != ST_OK       ? st
            : stored == ST_OK ? ST_OK
-                             : fail(err, stored, "%s", "the run was not kept");
+                             : fail(err, stored, "%s",
+                                    run_id ? "the run was stored, but not that file"
+                                           : "the run was not kept");
 }
 
 int cmd_replay(int argc, char **argv) {

@@ -51,7 +51,7 @@ void iteration_log_write(iteration_log *l, const iteration_span *span) {
                 start_ns, c->end_ns[i], p->n_tokens, p->n_chunks - n_single, n_decodes,
                 first ? p->n_preempted : 0, first ? blocks_moved(p, LINK_TO_HOST) : 0,
                 first ? blocks_moved(p, LINK_TO_DEVICE) : 0, span->n_waiting, span->n_running,
-                span->n_swapped, span->n_free_device[i], span->n_free_host);
+                span->n_swapped, span->n_free_device[i], span->n_free_host[i]);
         start_ns = c->end_ns[i];
     }
 }

@@ -19,6 +19,8 @@ typedef struct batch_shape {
     uint64_t prefill_kv_tokens; /* sum over chunks of cached + new tokens */
     uint32_t n_decode;          /* sequences that decode one token */
     uint64_t decode_kv_tokens;  /* sum of their contexts, the new token included */
+    uint64_t decode_kv_max; /* the longest of them: unequal contexts cost more than equal ones
+                             */
 } batch_shape;
 
 /* Adds a chunk of n new tokens behind n_before cached ones; a chunk of one token is a decode,
@@ -30,6 +32,7 @@ static inline void batch_shape_add_chunk(batch_shape *b, uint64_t n_before, uint
     if (n == 1) {
         b->n_decode++;
         b->decode_kv_tokens += n_before + 1;
+        if (b->decode_kv_max < n_before + 1) b->decode_kv_max = n_before + 1;
         return;
     }
     b->n_prefill++;
@@ -38,13 +41,15 @@ static inline void batch_shape_add_chunk(batch_shape *b, uint64_t n_before, uint
     b->prefill_kv_tokens += n_before + n;
 }
 
-/* Adds n_seqs decodes whose contexts, the new tokens included, sum to kv_tokens. */
-static inline void batch_shape_add_decodes(batch_shape *b, uint32_t n_seqs,
-                                           uint64_t kv_tokens) {
+/* Adds n_seqs decodes whose contexts, the new tokens included, sum to kv_tokens; kv_max is the
+ * longest. */
+static inline void batch_shape_add_decodes(batch_shape *b, uint32_t n_seqs, uint64_t kv_tokens,
+                                           uint64_t kv_max) {
     b->n_tokens += n_seqs;
     b->n_sampled += n_seqs;
     b->n_decode += n_seqs;
     b->decode_kv_tokens += kv_tokens;
+    if (b->decode_kv_max < kv_max) b->decode_kv_max = kv_max;
 }
 
 #endif

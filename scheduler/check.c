@@ -75,8 +75,29 @@ static status check_list(const scheduler *s, const sequence_list *l, sequence_st
     return ST_OK;
 }
 
+/* The n members sit in the bucket of their phase, in running order. */
+static status check_growth(const scheduler *s, uint32_t n, errbuf *err) {
+    uint32_t n_in_buckets = 0;
+    for (uint32_t phase = 0; phase < s->config.block_tokens; phase++) {
+        const cohort_bucket *b = cohort_growth(&s->cohort, phase);
+        n_in_buckets += b->n;
+        int64_t no = INT64_MIN;
+        for (uint32_t id = b->first; id != NO_SEQ; id = s->table.seqs[id].phase_next) {
+            const sequence *q = &s->table.seqs[id];
+            uint32_t n_computed = cohort_n_computed(&s->cohort, q);
+            if ((n_computed + phase) % s->config.block_tokens || q->running_no <= no)
+                return fail(err, ST_INVALID, "request %llu is at a wrong place to grow",
+                            (unsigned long long)q->req.id);
+            no = q->running_no;
+        }
+    }
+    return n_in_buckets == n ? ST_OK
+                             : fail(err, ST_INVALID, "growth buckets hold %u of %u sequences",
+                                    n_in_buckets, n);
+}
+
 static status check_cohort(const scheduler *s, errbuf *err) {
-    uint64_t kv_tokens = 0;
+    uint64_t kv_tokens = 0, kv_max = 0;
     uint32_t n = 0;
     int64_t no = INT64_MIN;
     for (uint32_t id = s->running.first; id != NO_SEQ; id = s->table.seqs[id].next) {
@@ -85,26 +106,20 @@ static status check_cohort(const scheduler *s, errbuf *err) {
         no = q->running_no;
         if (!q->in_cohort) continue;
         n++;
-        kv_tokens += cohort_n_computed(&s->cohort, q);
+        uint32_t n_computed = cohort_n_computed(&s->cohort, q);
+        kv_tokens += n_computed;
+        if (kv_max < n_computed) kv_max = n_computed;
     }
     if (n != s->cohort.n || kv_tokens != s->cohort.kv_tokens)
         return fail(err, ST_INVALID,
                     "the cohort counts %u sequences, %llu tokens; there are %u, %llu",
                     s->cohort.n, (unsigned long long)s->cohort.kv_tokens, n,
                     (unsigned long long)kv_tokens);
-    uint32_t n_in_buckets = 0;
-    for (uint32_t phase = 0; phase < s->config.block_tokens; phase++) {
-        const cohort_bucket *b = cohort_growth(&s->cohort, phase);
-        n_in_buckets += b->n;
-        for (uint32_t id = b->first; id != NO_SEQ; id = s->table.seqs[id].phase_next)
-            if ((cohort_n_computed(&s->cohort, &s->table.seqs[id]) + phase) %
-                s->config.block_tokens)
-                return fail(err, ST_INVALID, "request %llu is in the wrong growth bucket",
-                            (unsigned long long)s->table.seqs[id].req.id);
-    }
-    return n_in_buckets == n ? ST_OK
-                             : fail(err, ST_INVALID, "growth buckets hold %u of %u sequences",
-                                    n_in_buckets, n);
+    if (kv_max != cohort_kv_max(&s->cohort))
+        return fail(err, ST_INVALID, "the longest context is %llu tokens, the cohort says %llu",
+                    (unsigned long long)kv_max,
+                    (unsigned long long)cohort_kv_max(&s->cohort));
+    return check_growth(s, n, err);
 }
 
 static status check_all(const scheduler *s, tally *t, errbuf *err) {

@@ -57,6 +57,20 @@ static void bucket_remove(cohort_bucket *b, sequence_table *t, uint32_t id) {
     b->n--;
 }
 
+/* A member's n_computed when the ticks began, had it always been one: it never changes. */
+static int64_t start_of(const sequence *s) {
+    return (int64_t)s->n_computed - (int64_t)s->joined_tick;
+}
+
+/* Walks over all members; only when the longest has left. */
+static int64_t find_longest(const cohort *c, const sequence_table *t) {
+    int64_t longest = INT64_MIN;
+    for (uint32_t i = 0; i < c->block_tokens; i++)
+        for (uint32_t id = c->buckets[i].first; id != NO_SEQ; id = t->seqs[id].phase_next)
+            if (longest < start_of(&t->seqs[id])) longest = start_of(&t->seqs[id]);
+    return longest;
+}
+
 status cohort_join(cohort *c, sequence_table *t, uint32_t id) {
     sequence *s = &t->seqs[id];
     assert(!s->in_cohort);
@@ -72,6 +86,7 @@ status cohort_join(cohort *c, sequence_table *t, uint32_t id) {
     s->in_cohort = true;
     s->joined_tick = c->tick;
     bucket_insert(bucket_of(c, s), t, id);
+    if (c->n == 0 || c->longest < start_of(s)) c->longest = start_of(s);
     c->n++;
     c->kv_tokens += s->n_computed;
     return ST_OK;
@@ -81,6 +96,7 @@ void cohort_leave(cohort *c, sequence_table *t, uint32_t id) {
     sequence *s = &t->seqs[id];
     assert(s->in_cohort);
     bucket_remove(bucket_of(c, s), t, id);
+    if (start_of(s) == c->longest) c->longest = find_longest(c, t);
     if (s->joined_tick == c->tick) { /* not a tick old: still among the joined */
         uint32_t i = 0;
         while (c->joined[i] != id) i++;
@@ -92,6 +108,13 @@ void cohort_leave(cohort *c, sequence_table *t, uint32_t id) {
     s->in_cohort = false;
     c->n--;
     c->kv_tokens -= s->n_computed;
+}
+
+void cohort_reorder(cohort *c, sequence_table *t, const sequence_list *running) {
+    for (uint32_t i = 0; i < c->block_tokens; i++)
+        c->buckets[i] = (cohort_bucket){NO_SEQ, NO_SEQ, 0};
+    for (uint32_t id = running->first; id != NO_SEQ; id = t->seqs[id].next)
+        if (t->seqs[id].in_cohort) bucket_insert(bucket_of(c, &t->seqs[id]), t, id);
 }
 
 void cohort_advance(cohort *c, uint64_t n) {

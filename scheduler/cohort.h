@@ -25,6 +25,7 @@ typedef struct cohort {
     uint64_t tick;
     uint32_t n;         /* members */
     uint64_t kv_tokens; /* sum of the members' n_computed at this tick */
+    int64_t longest;    /* largest n_computed - joined_tick of a member, if there is one */
     uint32_t block_tokens;
     cohort_bucket *buckets; /* [block_tokens] by phase */
     uint32_t *joined;       /* [n_joined] members that joined since the latest tick, in order */
@@ -42,6 +43,9 @@ MUST_USE status cohort_join(cohort *c, sequence_table *t, uint32_t id);
 /* Takes a member out and writes its counters. */
 void cohort_leave(cohort *c, sequence_table *t, uint32_t id);
 
+/* Sorts the buckets anew after running_no changed; running holds all members in its order. */
+void cohort_reorder(cohort *c, sequence_table *t, const sequence_list *running);
+
 /* n ticks pass. */
 void cohort_advance(cohort *c, uint64_t n);
 
@@ -52,6 +56,11 @@ static inline const cohort_bucket *cohort_growth(const cohort *c, uint64_t later
 
 /* Ticks from now on, at most n_max, for which n_blocks are enough for all growth. */
 uint32_t cohort_ticks_within(const cohort *c, uint64_t n_blocks, uint32_t n_max);
+
+/* Largest n_computed of a member at this tick, 0 when there is none. */
+static inline uint64_t cohort_kv_max(const cohort *c) {
+    return c->n ? (uint64_t)(c->longest + (int64_t)c->tick) : 0;
+}
 
 /* Tokens generated and computed so far, for members and others. */
 static inline uint32_t cohort_n_output(const cohort *c, const sequence *s) {

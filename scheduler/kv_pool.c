@@ -131,8 +131,8 @@ static void prefetch_next(const kv_pool *p) {
     if (b->next != KV_NO_BLOCK) __builtin_prefetch(&p->blocks[b->next]);
 }
 
-/* Undoes the latest removal: the chain is as it was then, so the block goes back in front of the
- * one that followed it, and of equal keys the same one is found as before. */
+/* Undoes the latest removal: the chain is as it was then, so the block goes back in front of
+ * the one that followed it, and of equal keys the same one is found as before. */
 static void index_restore(kv_pool *p, uint32_t id) {
     uint32_t *link = bucket_of(p, p->blocks[id].key);
     while (*link != p->blocks[id].next_same) link = &p->blocks[*link].next_same;
@@ -162,7 +162,10 @@ void kv_pool_untake(kv_pool *p, uint32_t id) {
     assert(b->holders == 1);
     assert(!b->findable);
     b->holders = 0;
-    if (b->key != KV_NO_KEY) index_restore(p, id);
+    if (b->key != KV_NO_KEY) {
+        b->whole = true; /* as every block with a key */
+        index_restore(p, id);
+    }
     push_front(p, id);
 }
 

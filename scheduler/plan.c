@@ -88,7 +88,8 @@ batch_shape plan_shape(const plan *p) {
         batch_shape_add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens,
                               p->chunks[i].samples);
     if (p->runs_cohort)
-        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n);
+        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n,
+                                cohort_kv_max(p->decodes) + 1);
     return b;
 }
 

@@ -9,7 +9,7 @@
 #include "vllm_v1.h"
 
 #define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
-#define V1_KEYS "order watermark long_prefill_threshold full_isl prefix_cache"
+#define V1_KEYS "order watermark long_prefill_threshold full_isl prefix_cache async"
 
 static const policy_row rows[] = {
     {"vllm-v0-recompute",
@@ -78,6 +78,7 @@ static const setting settings[] = {
     {"fcfs_resort", IS_BOOL, AT(fcfs_resort), 0, 0, NULL},
     {"full_isl", IS_BOOL, AT(full_isl), 0, 0, NULL},
     {"prefix_cache", IS_BOOL, AT(prefix_cache), 0, 0, NULL},
+    {"async", IS_BOOL, AT(async), 0, 0, NULL},
 };
 enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };
 

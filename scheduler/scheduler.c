@@ -36,7 +36,8 @@ static status build(scheduler *s) {
     TRY(kv_pool_create(&s->device, c->n_device_blocks, c->block_tokens));
     TRY(kv_pool_create(&s->host, c->n_host_blocks, c->block_tokens));
     s->free_trail = malloc(HORIZON_MAX * sizeof(*s->free_trail));
-    if (!s->free_trail) return ST_NO_MEMORY;
+    s->free_host_trail = malloc(HORIZON_MAX * sizeof(*s->free_host_trail));
+    if (!s->free_trail || !s->free_host_trail) return ST_NO_MEMORY;
     s->memory = c->policy.row->memory;
     s->order = policy_order(&c->policy);
     s->settings = c->policy.settings;
@@ -68,6 +69,7 @@ void scheduler_destroy(scheduler *s) {
     free(s->flying);
     free(s->leaked);
     free(s->free_trail);
+    free(s->free_host_trail);
     free(s->finish_order);
     plan_finish(&s->plan);
     cohort_finish(&s->cohort);
@@ -109,6 +111,7 @@ static void unbind_ahead(scheduler *s, uint32_t n_ran) {
 status scheduler_schedule(scheduler *s, const plan **out, int64_t now_ns, errbuf *err) {
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
+    s->n_late_device = s->n_late_host = 0;
     plan_clear(&s->plan);
     status st = s->memory->schedule(s, err);
     if (st == ST_NO_MEMORY) return fail(err, st, "out of memory while scheduling");
@@ -120,24 +123,35 @@ status scheduler_schedule(scheduler *s, const plan **out, int64_t now_ns, errbuf
             uint32_t h = s->memory->horizon(s);
             s->plan.horizon = h < s->config.horizon_max ? h : s->config.horizon_max;
         }
-        if (s->config.bind_early) TRY(bind_ahead(s));
+        if (s->config.bind_early && bind_ahead(s) != ST_OK)
+            return fail(err, ST_NO_MEMORY, "out of memory for the blocks of later iterations");
     }
     *out = &s->plan;
     return ST_OK;
 }
 
+/* Free blocks at the end of each iteration; copies that completed did so during the last. */
+static void trail_free(scheduler *s, uint32_t n_iterations) {
+    uint32_t n_device = kv_pool_n_free(s->device) + s->n_bound_ahead - s->n_late_device;
+    uint32_t n_host = kv_pool_n_free(s->host) - s->n_late_host;
+    for (uint32_t i = 0; i < n_iterations; i++) {
+        if (i > 0) n_device -= cohort_growth(&s->cohort, i)->n;
+        s->free_trail[i] = n_device;
+        s->free_host_trail[i] = n_host;
+    }
+    s->free_trail[n_iterations - 1] += s->n_late_device;
+    s->free_host_trail[n_iterations - 1] += s->n_late_host;
+}
+
 void scheduler_span(scheduler *s, iteration_span *out, const completion *c) {
-    uint32_t n_free = kv_pool_n_free(s->device) + s->n_bound_ahead;
-    s->free_trail[0] = n_free;
-    for (uint32_t i = 1; i < c->n_iterations; i++)
-        s->free_trail[i] = n_free -= cohort_growth(&s->cohort, i)->n;
+    trail_free(s, c->n_iterations);
     *out = (iteration_span){.plan = &s->plan,
                             .completion = c,
                             .previous_tick_ns = s->latest_tick_ns,
                             .newcomers = s->cohort.joined,
                             .n_newcomers = s->cohort.n_joined,
                             .n_free_device = s->free_trail,
-                            .n_free_host = kv_pool_n_free(s->host),
+                            .n_free_host = s->free_host_trail,
                             .n_running = s->running.n,
                             .n_waiting = s->waiting.n,
                             .n_swapped = s->swapped.n};
@@ -196,6 +210,8 @@ status scheduler_complete(scheduler *s, const uint32_t **finished, uint32_t *n_f
     assert(c->kind == COMPLETION_COMPUTE && c->n_iterations > 0);
     assert(c->n_iterations <= s->plan.horizon);
     int64_t end_ns = c->end_ns[c->n_iterations - 1];
+    s->latest_start_ns = c->n_iterations > 1 ? c->end_ns[c->n_iterations - 2] : c->start_ns;
+    s->latest_end_ns = end_ns;
     if (s->plan.runs_cohort) TRY(complete_cohort(s, c->n_iterations, end_ns));
     for (uint32_t i = 0; i < s->plan.n_chunks; i++)
         TRY(complete_chunk(s, &s->plan.chunks[i], end_ns));
@@ -213,10 +229,13 @@ void scheduler_copy_done(scheduler *s, uint64_t copy_id) {
         assert(i < s->n_flying); /* a copy completes once, and only if it was started */
     }
     flying_copy *f = &s->flying[i];
+    uint32_t n_device = kv_pool_n_free(s->device), n_host = kv_pool_n_free(s->host);
     for (uint32_t j = 0; j < f->n_pairs; j++) {
         kv_pool_release(s->device, f->pairs[j].device);
         kv_pool_release(s->host, f->pairs[j].host);
     }
+    s->n_late_device += kv_pool_n_free(s->device) - n_device;
+    s->n_late_host += kv_pool_n_free(s->host) - n_host;
     free(f->pairs);
     s->flying[i] = s->flying[--s->n_flying];
 }

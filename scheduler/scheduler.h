@@ -47,8 +47,8 @@ typedef struct iteration_span {
     int64_t previous_tick_ns;  /* when the cohort got the tokens before these */
     const uint32_t *newcomers; /* [n_newcomers] members that joined since then */
     uint32_t n_newcomers;
-    const uint32_t *n_free_device; /* [n_iterations] free blocks while each iteration ran */
-    uint32_t n_free_host, n_running, n_waiting, n_swapped; /* while they ran */
+    const uint32_t *n_free_device, *n_free_host; /* [n_iterations] blocks, at the end of each */
+    uint32_t n_running, n_waiting, n_swapped;    /* while they ran */
 } iteration_span;
 
 /* Fills *out for a compute completion; valid until the next call. */

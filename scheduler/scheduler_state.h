@@ -25,6 +25,7 @@ struct scheduler {
     kv_pool *device, *host;
     int64_t next_running_no, first_running_no;
     int64_t now_ns, latest_tick_ns;
+    int64_t latest_start_ns, latest_end_ns; /* of the latest iteration */
 
     plan plan;
     uint32_t watermark_blocks;
@@ -37,8 +38,9 @@ struct scheduler {
     uint32_t n_flying, flying_capacity;
 
     uint32_t n_bound_ahead; /* device blocks taken for later iterations of the plan */
-    uint32_t *free_trail;   /* [HORIZON_MAX] free device blocks per iteration of a span */
-    uint32_t *finish_order; /* [finish_capacity] */
+    uint32_t n_late_device, n_late_host;    /* freed by copies that completed during the plan */
+    uint32_t *free_trail, *free_host_trail; /* [HORIZON_MAX] free blocks per iteration */
+    uint32_t *finish_order;                 /* [finish_capacity] */
     uint32_t finish_capacity;
 };
 

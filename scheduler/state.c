@@ -42,8 +42,15 @@ void state_run(scheduler *s, uint32_t id) {
 }
 
 void state_renumber(scheduler *s) {
-    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next)
-        seq_at(s, id)->running_no = s->next_running_no++;
+    bool in_order = true;
+    int64_t before = INT64_MIN;
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next) {
+        sequence *q = seq_at(s, id);
+        in_order = in_order && q->running_no > before;
+        before = q->running_no;
+        q->running_no = s->next_running_no++;
+    }
+    if (!in_order) cohort_reorder(&s->cohort, &s->table, &s->running);
 }
 
 status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n) {

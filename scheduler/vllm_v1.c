@@ -195,20 +195,34 @@ static status admit_first(scheduler *s, uint32_t *budget, bool *admitted) {
     return ST_OK;
 }
 
+/* Arrivals up to here are known. With asynchronous scheduling an iteration is decided on while
+ * the one before runs, so that later arrivals wait for one more, unless there was a rest. */
+static int64_t known_until_ns(const scheduler *s) {
+    bool rested = s->running.n == 0 || s->now_ns > s->latest_end_ns;
+    return s->settings.async && !rested ? s->latest_start_ns : INT64_MAX;
+}
+
+static bool first_is_known(const scheduler *s, int64_t until_ns) {
+    return s->waiting.n > 0 && s->table.seqs[s->waiting.first].req.arrival_ns <= until_ns;
+}
+
 static status schedule(scheduler *s, errbuf *err) {
     (void)err;
     uint32_t budget = s->config.max_batched_tokens;
+    int64_t until_ns = known_until_ns(s);
     TRY(run_running(s, &budget));
     bool admitted = s->plan.n_preempted == 0;
-    while (admitted && s->waiting.n > 0 && budget > 0 && s->running.n < s->config.max_seqs)
+    while (admitted && first_is_known(s, until_ns) && budget > 0 &&
+           s->running.n < s->config.max_seqs)
         TRY(admit_first(s, &budget, &admitted));
     return ST_OK;
 }
 
 /* A waiting sequence that was not admitted stays out: seats and budget stay the same and free
- * blocks only become fewer. Nothing was tried after a preemption. */
+ * blocks only become fewer. Nothing was tried after a preemption, nor with a late arrival. */
 static uint32_t horizon(const scheduler *s) {
     if (s->plan.n_preempted > 0 || s->running.n > s->cohort.n) return 1;
+    if (s->waiting.n > 0 && !first_is_known(s, known_until_ns(s))) return 1;
     uint64_t room = (uint64_t)kv_pool_n_free(s->device) + cohort_growth(&s->cohort, 0)->n;
     uint32_t ticks = cohort_ticks_within(&s->cohort, room, s->config.horizon_max);
     return ticks > 0 ? ticks : 1;

@@ -45,7 +45,7 @@ static double chunk_s(const solo_times *t, uint32_t n_before, uint32_t n) {
 
 static double decode_s(const solo_times *t, uint32_t context) {
     batch_shape b = {0};
-    batch_shape_add_decodes(&b, 1, context);
+    batch_shape_add_decodes(&b, 1, context, context);
     return iteration_s(t, &b);
 }
 
