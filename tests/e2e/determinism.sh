@@ -10,7 +10,7 @@ builds=("$@")
 [ $# -gt 1 ] || builds+=("$1")
 
 policies=(vllm-v0-recompute vllm-v0-swap vllm-v1)
-workloads=(sharegpt 'longdoc,rate=1')
+workloads=('sharegpt,rate=40' 'longdoc,rate=8') # both preempt below
 n=0
 for policy in "${policies[@]}"; do
   for workload in "${workloads[@]}"; do
@@ -19,7 +19,7 @@ for policy in "${policies[@]}"; do
       program=$(realpath "${builds[i]}")
       log=$work/$i.log
       RUN_NUMBER=$i expect 0 replay --workload "$workload" --limit 300 --seed 7 --device h200 \
-        --model llama-3-8b --policy "$policy" --kv-blocks 4000 --log "$log" --quiet
+        --model llama-3-8b --policy "$policy" --kv-blocks 1500 --noise 0.03 --log "$log" --quiet
       [ -s "$log" ] || { echo "$program wrote no log" >&2 && exit 1; }
       if [ -z "$first" ]; then
         first=$log

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# failures.sh - what can go wrong around a run: settings that are not there, files that cannot be
+# written, databases that cannot be used, a run that is stopped. Earlier runs stay as they were.
+#
+# usage: tests/e2e/failures.sh ADAPTIVELLM
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
+cd "$work"
+
+runs=0 # that results.db should hold
+settings=(--workload 'sharegpt,n=300,rate=40' --kv-blocks 800 --quiet --results results.db)
+
+# The database is sound and holds the runs that it should.
+intact() {
+  local got
+  got=$(sqlite3 -batch -noheader results.db 'pragma integrity_check; select count(*) from run')
+  [ "$got" = "ok
+$runs" ] || { printf 'after %s: %s instead of ok and %d runs\n' "$last" "$got" "$runs" >&2 && exit 1; }
+}
+
+latest() { # OUTCOME
+  local got
+  got=$(sqlite3 -batch -noheader results.db 'select outcome from run order by id desc limit 1')
+  [ "$got" = "$1" ] || { printf '%s: stored as %s, not %s\n' "$last" "$got" "$1" >&2 && exit 1; }
+}
+
+expect 0 replay "${settings[@]}"
+runs=1
+intact
+
+# --- a setting that is not there: the nearest one, exit 2, nothing stored
+expect 2 replay "${settings[@]}" --policy vllm-v0-swap,hostfull=recompute
+said "no setting 'hostfull'; did you mean 'host_full'"
+expect 2 replay "${settings[@]}" --policy vllm-v0-swap,host_full=recomputed
+said "host_full cannot be 'recomputed'; did you mean 'recompute'"
+expect 2 replay "${settings[@]}" --policy vllm-v1,watermark=2
+said "watermark is a share in \[0, 1\), not '2'"
+expect 2 replay "${settings[@]}" --slo tftt_s=1
+said "did you mean 'ttft_s'"
+expect 2 replay "${settings[@]}" --tp 3
+said 'tp is 1, 2, 4 or 8, not 3'
+expect 2 replay "${settings[@]}" --kv-blocks 100 --max-model-len 4096
+said 'more than the .* tokens that the KV pool holds'
+intact
+
+# --- a full disk: exit 1 and which file; the run itself is stored
+for option in --log --timeline --json; do
+  expect 1 replay "${settings[@]}" "$option" /dev/full
+  said 'write /dev/full: No space left on device'
+  said 'the run was stored, but not that file'
+  runs=$((runs + 1))
+  intact
+done
+expect 1 replay "${settings[@]}" --log nowhere/run.log
+said 'open nowhere/run\.log: No such file or directory'
+expect 1 replay "${settings[@]}" --results nowhere/results.db
+said 'nowhere/results\.db.*its folder exist'
+intact
+
+# --- a database in use by another process for longer than a run waits
+mkfifo hold
+sqlite3 -batch results.db >/dev/null <hold &
+holder=$!
+exec 3>hold
+echo 'begin exclusive;' >&3
+while sqlite3 -batch results.db 'begin immediate; rollback' 2>/dev/null; do sleep 0.1; done
+expect 1 replay "${settings[@]}"
+said 'results\.db: another process is still using it.*run again'
+exec 3>&-
+wait "$holder"
+intact
+
+# --- a damaged database: said, and left as it is
+cp results.db damaged.db
+printf 'not a page of a table' | dd of=damaged.db bs=1 seek=4096 conv=notrunc status=none
+cp damaged.db before.db
+expect 1 replay "${settings[@]}" --results damaged.db
+said 'damaged\.db is damaged'
+cmp damaged.db before.db
+head -c 5000 results.db >cut.db
+expect 1 replay "${settings[@]}" --results cut.db
+said 'cut\.db is damaged.*run again'
+
+# --- a run that is stopped. This one would take minutes.
+long=(replay --workload 'sharegpt,n=100000000,rate=40' --kv-blocks 800 --quiet
+  --results results.db --log progress.log)
+stop() { # SIGNAL STATUS
+  local got=0
+  rm -f progress.log
+  last="${long[*]}"
+  "$program" "${long[@]}" >"$work/said" 2>&1 &
+  local run=$!
+  until [ -s progress.log ]; do # it is under way then
+    kill -0 "$run" 2>/dev/null || { cat "$work/said" >&2 && exit 1; }
+    sleep 0.05
+  done
+  kill -s "$1" "$run"
+  wait "$run" || got=$?
+  [ "$got" -eq "$2" ] || { echo "SIG$1: exit $got instead of $2" >&2 && exit 1; }
+}
+stop KILL 137
+intact
+latest finished
+stop INT 1
+said 'interrupted'
+runs=$((runs + 1))
+intact
+latest interrupted
