@@ -117,8 +117,7 @@ static status check_cohort(const scheduler *s, errbuf *err) {
                     (unsigned long long)kv_tokens);
     if (kv_max != cohort_kv_max(&s->cohort))
         return fail(err, ST_INVALID, "the longest context is %llu tokens, the cohort says %llu",
-                    (unsigned long long)kv_max,
-                    (unsigned long long)cohort_kv_max(&s->cohort));
+                    (unsigned long long)kv_max, (unsigned long long)cohort_kv_max(&s->cohort));
     return check_growth(s, n, err);
 }
 
