@@ -12,6 +12,7 @@
 
 #include "scheduler.h"
 
+/* Written {prompt, outputs, step, priority}. */
 typedef struct scenario_request {
     uint32_t n_prompt, n_output, step; /* it arrives before this step */
     int32_t priority;

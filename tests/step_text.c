@@ -15,6 +15,9 @@ void step_text_init(step_text *l, const char *between) {
     l->list_is_empty = true;
 }
 
+static void append(step_text *l, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
 static void append(step_text *l, const char *format, va_list args) {
     int n = vsnprintf(l->text + l->n, sizeof(l->text) - l->n, format, args);
     if (n < 0 || (size_t)n >= sizeof(l->text) - l->n) {

@@ -69,8 +69,8 @@ typedef struct memory_case {
 
 /* Blocks of one token make long tables; many requests at once make every list grow. */
 static const memory_case cases[] = {
-    {"V0 that recomputes", "vllm-v0-recompute", 4000, 0, 4000, 300, 40, 40, false, false},
-    {"V0 that swaps", "vllm-v0-swap", 4000, 4000, 4000, 100, 40, 40, false, false},
+    {"V0 that recomputes", "vllm-v0-recompute", 4000, 0, 4000, 300, 40, 8, false, false},
+    {"V0 that swaps", "vllm-v0-swap", 4000, 4000, 4000, 100, 40, 12, false, false},
     {"V0 in chunks, blocks taken ahead", "vllm-v0-swap,chunked=on", 3000, 4000, 500, 100, 30, 8,
      true, false},
     {"V0 that gives up a swapped sequence", "vllm-v0-swap,block_manager=1", 60, 200, 100, 2, 20,
