@@ -20,9 +20,9 @@ typedef struct cost_model {
     /* A copy of n_blocks KV blocks in n_segments pieces, alone on its way. */
     cost (*copy)(void *context, link_direction direction, uint32_t n_blocks,
                  uint32_t n_segments, bool other_direction_busy);
-    /* What really happened, to follow a device that drifts. */
-    void (*observe_iteration)(void *context, const batch_shape *batch, double s);
-    void (*observe_copy)(void *context, link_direction direction, uint32_t n_blocks,
+    /* What really happened, to follow a device that drifts. True: a drift was noticed. */
+    bool (*observe_iteration)(void *context, const batch_shape *batch, double s);
+    bool (*observe_copy)(void *context, link_direction direction, uint32_t n_blocks,
                          uint32_t n_segments, bool other_direction_busy, double s);
     void *context;
 } cost_model;

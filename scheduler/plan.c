@@ -82,15 +82,28 @@ bool plan_occupies_compute(const plan *p) {
     return false;
 }
 
-batch_shape plan_shape(const plan *p) {
+/* The batch without the first n_recomputed tokens of each chunk, or with them. */
+static batch_shape shape_of(const plan *p, bool with_recomputed) {
     batch_shape b = {0};
-    for (uint32_t i = 0; i < p->n_chunks; i++)
-        batch_shape_add_chunk(&b, p->chunks[i].n_before, p->chunks[i].n_tokens,
-                              p->chunks[i].samples);
+    for (uint32_t i = 0; i < p->n_chunks; i++) {
+        const plan_chunk *c = &p->chunks[i];
+        uint32_t left_out = with_recomputed ? 0 : c->n_recomputed;
+        if (left_out < c->n_tokens)
+            batch_shape_add_chunk(&b, c->n_before + left_out, c->n_tokens - left_out,
+                                  c->samples);
+    }
     if (p->runs_cohort)
         batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n,
                                 cohort_kv_max(p->decodes) + 1);
     return b;
+}
+
+batch_shape plan_shape(const plan *p) {
+    return shape_of(p, true);
+}
+
+batch_shape plan_shape_without_recompute(const plan *p) {
+    return shape_of(p, false);
 }
 
 uint32_t plan_copy_segments(const plan *p, const plan_copy *c, uint32_t n_layers) {

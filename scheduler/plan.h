@@ -85,6 +85,9 @@ bool plan_occupies_compute(const plan *p);
 /* The composition of its first iteration. */
 batch_shape plan_shape(const plan *p);
 
+/* The same without the tokens whose KV had been computed before. */
+batch_shape plan_shape_without_recompute(const plan *p);
+
 /* Contiguous pieces of a copy: neighbours on both sides are joined, unless K and V of every
  * layer (of n_layers) of every block are pieces of their own. */
 uint32_t plan_copy_segments(const plan *p, const plan_copy *c, uint32_t n_layers);

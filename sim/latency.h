@@ -1,6 +1,6 @@
 /* latency.h - a latency source: how long the virtual device takes, the truth of a simulation.
  *
- * Two will exist: analytic (formulas on published limits) and measured (look-ups in recorded
+ * Two exist: analytic (formulas on published limits) and measured (look-ups in recorded
  * samples). The virtual device adds noise and contention; a source is free of both.
  * Must not know: queues, policies, the predictor, time. */
 #ifndef LATENCY_H

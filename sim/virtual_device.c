@@ -40,21 +40,6 @@ static int64_t to_ns(double seconds) {
     return ns > 0 ? ns : 1;
 }
 
-/* The batch as it would be without tokens whose KV had been computed before. */
-static batch_shape shape_without_recompute(const plan *p) {
-    batch_shape b = {0};
-    for (uint32_t i = 0; i < p->n_chunks; i++) {
-        const plan_chunk *c = &p->chunks[i];
-        if (c->n_recomputed < c->n_tokens)
-            batch_shape_add_chunk(&b, c->n_before + c->n_recomputed,
-                                  c->n_tokens - c->n_recomputed, c->samples);
-    }
-    if (p->runs_cohort)
-        batch_shape_add_decodes(&b, p->decodes->n, p->decodes->kv_tokens + p->decodes->n,
-                                cohort_kv_max(p->decodes) + 1);
-    return b;
-}
-
 static double iteration_s(const virtual_device *d, const batch_shape *b) {
     return b->n_tokens ? d->config.latency.iteration_s(d->config.latency.context, b) : 0;
 }
@@ -63,7 +48,7 @@ static double estimate_recompute_s(const virtual_device *d, const plan *p) {
     uint64_t n = 0;
     for (uint32_t i = 0; i < p->n_chunks; i++) n += p->chunks[i].n_recomputed;
     if (n == 0) return 0;
-    batch_shape without = shape_without_recompute(p);
+    batch_shape without = plan_shape_without_recompute(p);
     double s = iteration_s(d, &d->shape) - iteration_s(d, &without);
     return s > 0 ? s : 0;
 }
