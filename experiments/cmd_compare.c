@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_validate.h"
 #include "commands.h"
 #include "compare.h"
 
@@ -21,9 +22,11 @@ typedef struct options {
 
 static const char usage_text[] =
     "usage: adaptivellm compare --results DB [RUN RUN...] [OPTION...]\n"
+    "       adaptivellm compare --validate REQUESTS [OPTION...]\n"
     "\n"
     "Prints the figures of stored runs side by side, with ratios to the first of them.\n"
-    "Without run numbers it takes the latest two runs.\n"
+    "Without run numbers it takes the latest two runs. With --validate: what a real server\n"
+    "did beside its simulation; `adaptivellm compare --validate --help` explains.\n"
     "\n"
     "  --results DB   the database that `adaptivellm replay --results DB` wrote\n"
     "  --label TEXT   all runs of this label, the oldest first\n"
@@ -174,6 +177,7 @@ static status compare(options *o, errbuf *err) {
 }
 
 int cmd_compare(int argc, char **argv) {
+    if (is_validate(argc, argv)) return validate_main(argc, argv);
     options o = {0};
     int exit_code = parse_options(&o, argc, argv);
     if (!exit_code && o.help) {

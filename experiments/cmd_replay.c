@@ -10,6 +10,8 @@
 
 static const option_row replay_options[] = {
     {"policy", OPTION_TEXT, AT(policy), OPTION_NO_FLAG},
+    {"profile", OPTION_TEXT, AT(profile), OPTION_NO_FLAG},
+    {"host-step-us", OPTION_REAL, AT(host_step_us), OPTION_NO_FLAG},
     {"no-horizon", OPTION_FLAG, AT(no_horizon), OPTION_NO_FLAG},
     {"results", OPTION_TEXT, AT(results), OPTION_NO_FLAG},
     {"label", OPTION_TEXT, AT(label), OPTION_NO_FLAG},
@@ -33,7 +35,9 @@ static void print_usage(FILE *out) {
         "[OPTION...]\n\n"
         "Serves a stream of requests under a policy and prints what came of it.\n\n"
         "Requests\n%s%s\n"
-        "Device, model and limits\n%s\n"
+        "Device, model and limits\n%s"
+        "  --profile DB             fits to predict with, and samples for --latency measured\n"
+        "  --host-step-us X         with it: host time of a step beside the samples; 0\n\n"
         "Policy\n"
         "  --policy NAME[,key=value...]  vllm-v1 (default); `adaptivellm policies` lists them\n"
         "  --no-horizon             plan every iteration by itself: same result, slower\n\n"
@@ -114,6 +118,8 @@ static void print_table(const run_figures *f) {
                                         FIG_compute_busy_fraction,
                                         FIG_copy_busy_fraction,
                                         FIG_n_iterations,
+                                        FIG_predictor_mape_iteration,
+                                        FIG_predictor_mape_recompute,
                                         FIG_sim_wall_s};
     for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
         print_scalar(f, scalars[i]);
@@ -134,6 +140,18 @@ static void print_table(const run_figures *f) {
     }
 }
 
+static void print_belief(const belief *b) {
+    uint32_t n;
+    uint64_t n_all;
+    const noticed_drift *drifts = belief_drifts(b, &n, &n_all);
+    printf("\n  predictor off by more than 2 %% (mean of %d): %llu iterations; drifts noticed: "
+           "%llu\n",
+           BELIEF_WINDOW, (unsigned long long)belief_n_off(b), (unsigned long long)n_all);
+    for (uint32_t i = 0; i < n; i++)
+        printf("    at %.3f s, iteration %llu\n", drifts[i].t_s,
+               (unsigned long long)drifts[i].iteration);
+}
+
 /* Figures on JSON's standard output must stay alone there. */
 static bool prints_table(const run_settings *s) {
     return !s->quiet && !(s->json && strcmp(s->json, "-") == 0);
@@ -146,6 +164,7 @@ static status replay(run *r, const run_settings *s, errbuf *err) {
     fflush(stdout);
     status st = run_execute(r, err);
     if (prints_table(s)) print_table(run_get_figures(r));
+    if (prints_table(s) && run_get_belief(r)) print_belief(run_get_belief(r));
     int64_t run_id;
     errbuf store_err = {0};
     status stored = run_store(r, &run_id, st, st == ST_OK ? NULL : err->text, &store_err);

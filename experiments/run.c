@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "belief.h"
 #include "build_commit.h"
 #include "iteration_log.h"
 #include "machine.h"
@@ -25,6 +26,7 @@ struct run {
     executor executor;
     solo_times *solo;
     metrics *metrics;
+    belief *belief; /* NULL: no fits were given */
     run_figures figures;
     char *settings_json, *policy_text, *machine_json;
 
@@ -82,6 +84,14 @@ static status open_outputs(run *r, errbuf *err) {
     return ST_OK;
 }
 
+/* A database of samples for measured latency may hold no fits. */
+static status open_belief(run *r, errbuf *err) {
+    const run_settings *o = &r->settings;
+    status st = belief_create(&r->belief, o->profile, r->setup.device->name,
+                              r->setup.model->name, o->tp, err);
+    return st == ST_NOT_FOUND && strcmp(o->latency, "measured") == 0 ? ST_OK : st;
+}
+
 static status build(run *r, errbuf *err) {
     const run_settings *o = &r->settings;
     TRY(run_setup_init(&r->setup, o, err));
@@ -97,6 +107,7 @@ static status build(run *r, errbuf *err) {
         metrics_create(&r->metrics, r->solo, &r->setup.slo,
                        scheduler_n_free_device(r->scheduler)) != ST_OK)
         return fail(err, ST_NO_MEMORY, "out of memory");
+    if (o->profile) TRY(open_belief(r, err));
     return open_outputs(r, err);
 }
 
@@ -121,6 +132,7 @@ void run_destroy(run *r) {
     (void)st; /* run_store closes them with their errors; here the run has failed before */
     store_discard_run(r->stored);
     store_close(r->store);
+    belief_destroy(r->belief);
     metrics_destroy(r->metrics);
     solo_times_destroy(r->solo);
     if (r->executor.destroy) r->executor.destroy(r->executor.context);
@@ -155,6 +167,7 @@ static void sample(run *r, const iteration_span *span) {
 static void on_iterated(void *context, const iteration_span *span) {
     run *r = context;
     metrics_iterated(r->metrics, span);
+    if (r->belief) belief_iterated(r->belief, span);
     if (r->stored) sample(r, span);
     if (r->log) iteration_log_write(r->log, span);
     if (r->timeline) timeline_iterated(r->timeline, span);
@@ -199,6 +212,7 @@ static void book_figures(run *r) {
     r->executor.usage(r->executor.context, &usage);
     metrics_figures(r->metrics, &r->figures, &usage, r->executor.now_ns(r->executor.context),
                     scheduler_n_hit_tokens(r->scheduler), r->wall_s);
+    if (r->belief) belief_figures(r->belief, &r->figures);
 }
 
 /* Requests that had arrived when the run stopped early get their rows, too. */
@@ -324,6 +338,10 @@ status run_store(run *r, int64_t *run_id, status result, const char *message, er
 
 const run_figures *run_get_figures(const run *r) {
     return &r->figures;
+}
+
+const belief *run_get_belief(const run *r) {
+    return r->belief;
 }
 
 const char *run_get_settings(const run *r) {

@@ -6,6 +6,7 @@
 #ifndef RUN_H
 #define RUN_H
 
+#include "belief.h"
 #include "device_spec.h"
 #include "metrics.h"
 #include "model_spec.h"
@@ -15,6 +16,8 @@ typedef struct run_settings {
     trace_options trace;
     const char *backend; /* sim */
     const char *device, *model, *policy, *latency;
+    const char *profile; /* database of samples, for measured latency; NULL: none */
+    double host_step_us; /* with measured latency: host time of a step beside the samples */
     uint32_t tp;
     /* KV pools: blocks, or GiB for all tensor-parallel devices together, or neither for what
      * the device has (90 % of its memory less the weights) and vLLM's 4 GiB per device on the
@@ -26,7 +29,8 @@ typedef struct run_settings {
     uint32_t max_batched_tokens; /* 0: 8192; vLLM V0 without chunks at least max_model_len */
     uint32_t max_model_len;      /* 0: the model's, at most what the KV pool holds */
     double noise;
-    const char *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */
+    const char
+        *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */
     bool no_horizon;
     const char *slo;
     const char *label;
@@ -58,6 +62,9 @@ MUST_USE status run_store(run *r, int64_t *run_id, status result, const char *me
                           errbuf *err);
 
 const run_figures *run_get_figures(const run *r);
+
+/* NULL when no fits were given. */
+const belief *run_get_belief(const run *r);
 
 /* The settings as resolved, a JSON object. Owned by the run. */
 const char *run_get_settings(const run *r);

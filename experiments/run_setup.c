@@ -1,10 +1,12 @@
 #include "run_setup.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "latency_analytic.h"
+#include "measured_source.h"
 #include "nearest.h"
 #include "virtual_device.h"
 
@@ -12,6 +14,9 @@ static const double GIB = 1024.0 * 1024 * 1024;
 
 /* Share of the device that vLLM takes by default, and room for activations and libraries. */
 static const double MEMORY_SHARE = 0.9, WORKSPACE_GIB = 1;
+
+/* What a virtual device takes. */
+static const double NOISE_MAX = 0.2;
 
 static status unknown_name(const char *kind, const char *name, const char *const *names,
                            size_t n, errbuf *err) {
@@ -113,9 +118,14 @@ static status check_choices(const run_settings *o, errbuf *err) {
     if (strcmp(o->backend, "sim") != 0)
         return fail(err, ST_INVALID, "backend '%s' is not in this build; it has: sim",
                     o->backend);
-    if (strcmp(o->latency, "analytic") != 0)
+    bool measured = strcmp(o->latency, "measured") == 0;
+    if (!measured && strcmp(o->latency, "analytic") != 0)
+        return fail(err, ST_INVALID, "--latency is analytic or measured, not '%s'", o->latency);
+    if (measured && !o->profile)
         return fail(err, ST_INVALID,
-                    "latency source '%s' is not in this build; it has: analytic", o->latency);
+                    "--latency measured needs --profile DB, made by `adaptivellm profile`");
+    if (!measured && o->host_step_us > 0)
+        return fail(err, ST_INVALID, "--host-step-us is for --latency measured");
     if (o->tp != 1 && o->tp != 2 && o->tp != 4 && o->tp != 8)
         return fail(err, ST_INVALID, "--tp is 1, 2, 4 or 8, not %u", o->tp);
     return ST_OK;
@@ -132,8 +142,21 @@ static status parse_drift(run_setup *s, const char *text, errbuf *err) {
     return fail(err, ST_INVALID, "--drift needs FACTOR@SECONDS, as in 1.2@30, not '%s'", text);
 }
 
+static status open_latency(run_setup *s, const run_settings *o, errbuf *err) {
+    if (strcmp(o->latency, "analytic") == 0)
+        return latency_analytic_create(&s->latency, s->device, s->model, o->tp, err);
+    measured_source_options options = {.profile = o->profile,
+                                       .device = s->device,
+                                       .model = s->model,
+                                       .tp = o->tp,
+                                       .host_step_s = o->host_step_us * 1e-6};
+    TRY(measured_source_open(&s->latency, &options, err));
+    if (s->noise == 0) s->noise = fmin(latency_measured_noise(&s->latency), NOISE_MAX);
+    return ST_OK;
+}
+
 status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
-    run_setup s = {.config = scheduler_config_defaults()};
+    run_setup s = {.config = scheduler_config_defaults(), .noise = o->noise};
     TRY(check_choices(o, err));
     TRY(find_device(&s.device, o->device, err));
     TRY(find_model(&s.model, o->model, err));
@@ -147,7 +170,7 @@ status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
     TRY(size_device_pool(&s, o, err));
     TRY(size_host_pool(&s, o, err));
     TRY(set_limits(&s, o, err));
-    TRY(latency_analytic_create(&s.latency, s.device, s.model, o->tp, err));
+    TRY(open_latency(&s, o, err));
     *out = s;
     return ST_OK;
 }
@@ -159,7 +182,7 @@ void run_setup_finish(run_setup *s) {
 status run_setup_executor(executor *out, const run_setup *s, const run_settings *o,
                           errbuf *err) {
     const virtual_device_config config = {.latency = s->latency,
-                                          .noise = o->noise,
+                                          .noise = s->noise,
                                           .seed = o->trace.seed,
                                           .slowdown = s->slowdown,
                                           .slow_from_s = s->slow_from_s,
@@ -194,9 +217,13 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         "kv_blocks", (json_int_t)c->n_device_blocks, "host_blocks",
         (json_int_t)c->n_host_blocks, "block_size", (json_int_t)c->block_tokens, "max_seqs",
         (json_int_t)c->max_seqs, "max_batched_tokens", (json_int_t)c->max_batched_tokens,
-        "max_model_len", (json_int_t)c->max_model_len, "noise", o->noise, "drift",
+        "max_model_len", (json_int_t)c->max_model_len, "noise", s->noise, "drift",
         text_or_null(o->drift), "horizon", c->horizon_max > 1, "slo", text_or_null(o->slo),
         "policy", c->policy.row->name, "policy_settings", policy_settings_json);
+    if (o->profile) { /* of measured latency only */
+        json_object_set_new(all, "profile", json_string(o->profile));
+        json_object_set_new(all, "host_step_us", json_real(o->host_step_us));
+    }
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     return text;

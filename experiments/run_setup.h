@@ -14,6 +14,7 @@ typedef struct run_setup {
     latency_source latency;
     slo_limits slo;
     double slowdown, slow_from_s; /* of the simulated device */
+    double noise; /* as asked for, else that of the samples of a measured device */
 } run_setup;
 
 /* ST_INVALID with what to change. On error nothing is held. */

@@ -24,7 +24,7 @@ engine|base/core base/io traces/request scheduler'
 # Extended regular expressions of system headers, and of the only files that may include them.
 systems='
 sqlite3\.h                               ^(base/io/database|experiments/store|predictor/)
-jansson\.h                               ^(base/io|traces|experiments|engine|tests)/
+jansson\.h                               ^(base/io|traces|predictor|experiments|engine|tests)/
 zlib\.h                                  ^(base/io|traces|tests)/
 gsl/.*                                   ^(traces|predictor|experiments|tests)/
 (time|sys/time|fcntl|unistd)\.h          ^(base|traces|predictor|sim|engine|experiments|tests)/

@@ -1,0 +1,41 @@
+/* belief.h - what the predictor said during a run, beside what then happened.
+ *
+ * Every iteration is predicted before it is compared; then the predictor learns from it, as it
+ * does when a policy asks it. Drifts that it detects are kept with their time. */
+#ifndef BELIEF_H
+#define BELIEF_H
+
+#include "figures.h"
+#include "scheduler.h"
+
+/* A change of speed that was noticed. */
+typedef struct noticed_drift {
+    double t_s;
+    uint64_t iteration;
+} noticed_drift;
+
+enum { BELIEF_DRIFTS_MAX = 64, BELIEF_WINDOW = 50 };
+
+typedef struct belief belief;
+
+/* Reads the fits of a device, model and tp. ST_NOT_FOUND with a message: there are none; other
+ * errors of reading. */
+MUST_USE status belief_create(belief **out, const char *profile, const char *device,
+                              const char *model, uint32_t tp, errbuf *err);
+
+/* b may be NULL. */
+void belief_destroy(belief *b);
+
+void belief_iterated(belief *b, const iteration_span *span);
+
+/* Sets the predictor's figures; of recomputes only if there were some. */
+void belief_figures(const belief *b, run_figures *out);
+
+/* The first BELIEF_DRIFTS_MAX drifts; *n is how many are there, *n_all how many were noticed.
+ */
+const noticed_drift *belief_drifts(const belief *b, uint32_t *n, uint64_t *n_all);
+
+/* Iterations at whose end the mean error of the last BELIEF_WINDOW was above 2 %. */
+uint64_t belief_n_off(const belief *b);
+
+#endif
