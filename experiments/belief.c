@@ -44,6 +44,10 @@ status belief_create(belief **out, const char *profile, const char *device, cons
     return ST_OK;
 }
 
+const cost_model *belief_costs(const belief *b) {
+    return &b->costs;
+}
+
 void belief_destroy(belief *b) {
     if (!b) return;
     fitted_model_destroy(b->model);

@@ -23,6 +23,9 @@ typedef struct belief belief;
 MUST_USE status belief_create(belief **out, const char *profile, const char *device,
                               const char *model, uint32_t tp, errbuf *err);
 
+/* What policies may ask; lives as long as b. */
+const cost_model *belief_costs(const belief *b);
+
 /* b may be NULL. */
 void belief_destroy(belief *b);
 

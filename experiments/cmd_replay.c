@@ -12,6 +12,7 @@ static const option_row replay_options[] = {
     {"policy", OPTION_TEXT, AT(policy), OPTION_NO_FLAG},
     {"profile", OPTION_TEXT, AT(profile), OPTION_NO_FLAG},
     {"host-step-us", OPTION_REAL, AT(host_step_us), OPTION_NO_FLAG},
+    {"pad-tokens", OPTION_COUNT, AT(pad_tokens), OPTION_NO_FLAG},
     {"no-horizon", OPTION_FLAG, AT(no_horizon), OPTION_NO_FLAG},
     {"results", OPTION_TEXT, AT(results), OPTION_NO_FLAG},
     {"label", OPTION_TEXT, AT(label), OPTION_NO_FLAG},
@@ -40,6 +41,9 @@ static void print_usage(FILE *out) {
         "  --host-step-us X         with it: host time of a step beside the samples; 0\n\n"
         "Policy\n"
         "  --policy NAME[,key=value...]  vllm-v1 (default); `adaptivellm policies` lists them\n"
+        "  --pad-tokens N           fill iterations up to a multiple of N tokens (64) where "
+        "the\n"
+        "                           predictor says that it pays; 0\n"
         "  --no-horizon             plan every iteration by itself: same result, slower\n\n"
         "Results\n"
         "  --results DB             store the run in this database\n"

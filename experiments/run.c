@@ -97,6 +97,8 @@ static status build(run *r, errbuf *err) {
     TRY(run_setup_init(&r->setup, o, err));
     const scheduler_config *c = &r->setup.config;
     TRY(trace_open(&r->trace, &o->trace, err));
+    if (o->profile) TRY(open_belief(r, err));
+    r->setup.config.costs = r->belief ? belief_costs(r->belief) : NULL;
     TRY(scheduler_create(&r->scheduler, c, err));
     TRY(run_setup_executor(&r->executor, &r->setup, o, err));
     r->settings_json = run_setup_json(&r->setup, o);
@@ -107,7 +109,6 @@ static status build(run *r, errbuf *err) {
         metrics_create(&r->metrics, r->solo, &r->setup.slo,
                        scheduler_n_free_device(r->scheduler)) != ST_OK)
         return fail(err, ST_NO_MEMORY, "out of memory");
-    if (o->profile) TRY(open_belief(r, err));
     return open_outputs(r, err);
 }
 

@@ -28,6 +28,8 @@ typedef struct run_settings {
     uint32_t block_size, max_seqs;
     uint32_t max_batched_tokens; /* 0: 8192; vLLM V0 without chunks at least max_model_len */
     uint32_t max_model_len;      /* 0: the model's, at most what the KV pool holds */
+    uint32_t
+        pad_tokens; /* tile to pad iterations to where the predictor says it pays; 0: never */
     double noise;
     const char
         *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */

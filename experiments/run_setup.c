@@ -165,6 +165,7 @@ status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
     if (o->drift) TRY(parse_drift(&s, o->drift, err));
     s.config.block_tokens = o->block_size;
     s.config.max_seqs = o->max_seqs;
+    s.config.pad_tokens = o->pad_tokens;
     if (o->no_horizon) s.config.horizon_max = 1;
     s.block_bytes = model_kv_bytes_per_token(s.model, o->tp) * o->block_size;
     TRY(size_device_pool(&s, o, err));
@@ -220,7 +221,9 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         "max_model_len", (json_int_t)c->max_model_len, "noise", s->noise, "drift",
         text_or_null(o->drift), "horizon", c->horizon_max > 1, "slo", text_or_null(o->slo),
         "policy", c->policy.row->name, "policy_settings", policy_settings_json);
-    if (o->profile) { /* of measured latency only */
+    if (o->pad_tokens)
+        json_object_set_new(all, "pad_tokens", json_integer((json_int_t)o->pad_tokens));
+    if (o->profile) {
         json_object_set_new(all, "profile", json_string(o->profile));
         json_object_set_new(all, "host_step_us", json_real(o->host_step_us));
     }

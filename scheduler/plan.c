@@ -15,7 +15,7 @@ void plan_finish(plan *p) {
 void plan_clear(plan *p) {
     p->n_chunks = p->n_copies = p->n_pairs = p->n_preempted = p->n_ignored = 0;
     p->runs_cohort = false;
-    p->n_tokens = 0;
+    p->n_tokens = p->n_padding = 0;
     p->horizon = 1;
 }
 
@@ -84,7 +84,7 @@ bool plan_occupies_compute(const plan *p) {
 
 /* The batch without the first n_recomputed tokens of each chunk, or with them. */
 static batch_shape shape_of(const plan *p, bool with_recomputed) {
-    batch_shape b = {0};
+    batch_shape b = {.n_tokens = p->n_padding};
     for (uint32_t i = 0; i < p->n_chunks; i++) {
         const plan_chunk *c = &p->chunks[i];
         uint32_t left_out = with_recomputed ? 0 : c->n_recomputed;

@@ -44,8 +44,9 @@ typedef struct plan {
     plan_chunk *chunks; /* [n_chunks] in scheduling order */
     uint32_t n_chunks, chunks_capacity;
     bool runs_cohort;
-    uint32_t n_tokens; /* of the iteration: chunks and cohort */
-    uint32_t horizon;  /* iterations that may run alike; more than 1 only without chunks */
+    uint32_t n_tokens;  /* of the iteration: chunks and cohort */
+    uint32_t n_padding; /* empty tokens computed beside them, to fill a tile of the kernels */
+    uint32_t horizon;   /* iterations that may run alike; more than 1 only without chunks */
 
     plan_copy *copies; /* [n_copies] */
     uint32_t n_copies, copies_capacity;
@@ -82,7 +83,7 @@ bool plan_has_work(const plan *p);
  * no compute completion. */
 bool plan_occupies_compute(const plan *p);
 
-/* The composition of its first iteration. */
+/* The composition of its first iteration, padding included. */
 batch_shape plan_shape(const plan *p);
 
 /* The same without the tokens whose KV had been computed before. */

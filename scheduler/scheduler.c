@@ -21,6 +21,8 @@ static status check_config(const scheduler_config *c, errbuf *err) {
     if (c->max_seqs == 0) return fail(err, ST_INVALID, "max-seqs is 0");
     if (c->max_batched_tokens == 0) return fail(err, ST_INVALID, "max-batched-tokens is 0");
     if (c->max_model_len == 0) return fail(err, ST_INVALID, "max-model-len is 0");
+    if (c->pad_tokens > 0 && !c->costs)
+        return fail(err, ST_INVALID, "padding needs a predictor: give its fits with --profile");
     if (c->horizon_max == 0 || c->horizon_max > HORIZON_MAX)
         return fail(err, ST_INVALID, "horizon %u is not in 1 to %d", c->horizon_max,
                     HORIZON_MAX);
@@ -108,6 +110,23 @@ static void unbind_ahead(scheduler *s, uint32_t n_ran) {
     s->n_bound_ahead = 0;
 }
 
+/* Share of an iteration that padding must save: less than that a fit cannot tell. */
+static const double PAD_GAIN_MIN = 0.01;
+
+/* The cost of tokens is a staircase whose steps are uneven: a full tile can be cheaper than a
+ * part of it. Iterations of decodes alone are left to the executor's own buckets. */
+static void pad_plan(scheduler *s) {
+    uint32_t tile = s->config.pad_tokens;
+    const cost_model *costs = s->config.costs;
+    if (tile == 0 || !costs || s->plan.n_chunks == 0 || s->plan.n_tokens % tile == 0) return;
+    uint32_t n_padding = tile - s->plan.n_tokens % tile;
+    batch_shape bare = plan_shape(&s->plan), padded = bare;
+    padded.n_tokens += n_padding;
+    double padded_s = costs->iteration(costs->context, &padded).s;
+    if (padded_s < costs->iteration(costs->context, &bare).s * (1 - PAD_GAIN_MIN))
+        s->plan.n_padding = n_padding;
+}
+
 status scheduler_schedule(scheduler *s, const plan **out, int64_t now_ns, errbuf *err) {
     assert(now_ns >= s->now_ns);
     s->now_ns = now_ns;
@@ -126,6 +145,7 @@ status scheduler_schedule(scheduler *s, const plan **out, int64_t now_ns, errbuf
         if (s->config.bind_early && bind_ahead(s) != ST_OK)
             return fail(err, ST_NO_MEMORY, "out of memory for the blocks of later iterations");
     }
+    pad_plan(s);
     *out = &s->plan;
     return ST_OK;
 }

@@ -6,6 +6,7 @@
 #ifndef SCHEDULER_H
 #define SCHEDULER_H
 
+#include "cost_model.h"
 #include "executor.h"
 #include "policy.h"
 
@@ -16,9 +17,12 @@ typedef struct scheduler_config {
     uint32_t max_batched_tokens; /* of one iteration */
     uint32_t max_model_len;      /* tokens of prompt and output */
     policy policy;
-    uint32_t horizon_max; /* 1: every iteration is planned by itself; at most HORIZON_MAX */
-    bool bind_early;      /* executor.binds_blocks_early */
-    bool single_file;     /* visit each running sequence in each step: slow, for comparison */
+    const cost_model *costs; /* what the predictor believes, borrowed; NULL: there is none */
+    uint32_t pad_tokens;     /* fill iterations with chunks up to a multiple of this where costs
+                                say that it pays; 0: never */
+    uint32_t horizon_max;    /* 1: every iteration is planned by itself; at most HORIZON_MAX */
+    bool bind_early;         /* executor.binds_blocks_early */
+    bool single_file; /* visit each running sequence in each step: slow, for comparison */
 } scheduler_config;
 
 /* block_tokens 16, max_seqs 256, max_batched_tokens 8192, max_model_len 8192, horizon on; pools

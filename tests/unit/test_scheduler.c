@@ -215,6 +215,54 @@ static void every_kind_of_damage_is_noticed(void **state) {
     }
 }
 
+/* A tile of 64 tokens costs 1 s, a part of it what the context says. */
+static cost uneven_step(void *context, const batch_shape *batch) {
+    double s = batch->n_tokens % 64 == 0 ? 1 : *(const double *)context;
+    return (cost){s, s, s, true};
+}
+
+/* Padding of an iteration with one chunk of n tokens, a part of a tile costing part_s. */
+static uint32_t padding_of(double part_s, uint32_t n) {
+    cost_model costs = {.iteration = uneven_step, .context = &part_s};
+    scheduler_config c = configure("vllm-v1");
+    c.n_device_blocks = 64;
+    c.max_model_len = 200;
+    c.costs = &costs;
+    c.pad_tokens = 64;
+    errbuf err = {0};
+    scheduler *s;
+    if (scheduler_create(&s, &c, &err) != ST_OK) fail_msg("%s", err.text);
+    uint32_t id;
+    const plan *p;
+    request req = {.n_prompt = n, .n_output_max = 4};
+    assert_int_equal(scheduler_add(s, &id, &req), ST_OK);
+    assert_int_equal(scheduler_schedule(s, &p, 0, &err), ST_OK);
+    assert_int_equal(p->n_tokens, n);
+    assert_int_equal(plan_shape(p).n_tokens, n + p->n_padding);
+    assert_int_equal(plan_shape(p).n_prefill_tokens, n);
+    uint32_t n_padding = p->n_padding;
+    scheduler_destroy(s);
+    return n_padding;
+}
+
+static void tiles_are_filled_only_where_the_predictor_says_it_pays(void **state) {
+    (void)state;
+    assert_int_equal(padding_of(1.2, 100), 28);
+    assert_int_equal(padding_of(1.2, 128), 0);
+    assert_int_equal(padding_of(0.9, 100), 0);
+    assert_int_equal(padding_of(1.005, 100), 0); /* less than a fit can tell */
+}
+
+static void padding_without_a_predictor_is_refused(void **state) {
+    (void)state;
+    scheduler_config c = configure("vllm-v1");
+    c.pad_tokens = 64;
+    errbuf err = {0};
+    scheduler *s = NULL;
+    assert_int_equal(scheduler_create(&s, &c, &err), ST_INVALID);
+    assert_non_null(strstr(err.text, "--profile"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(configurations_that_cannot_run_are_refused),
@@ -222,6 +270,8 @@ int main(void) {
         cmocka_unit_test(outputs_stop_at_the_declared_limit_or_the_length_of_the_model),
         cmocka_unit_test(it_describes_queues_and_pools),
         cmocka_unit_test(every_kind_of_damage_is_noticed),
+        cmocka_unit_test(tiles_are_filled_only_where_the_predictor_says_it_pays),
+        cmocka_unit_test(padding_without_a_predictor_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
