@@ -29,7 +29,8 @@ static status gather(gathered *g, profile_store *store, const profile_query *que
 static status gather_all(gathered *g, profile_store *store, const char *device,
                          const char *model, uint32_t tp, errbuf *err) {
     for (int op = 0; op < N_OPERATIONS; op++) {
-        profile_query query = {.device = device, .model = model, .tp = tp, .op = (operation)op};
+        profile_query query = {
+            .device = device, .model = model, .tp = tp, .op = (operation)op, .originals = true};
         TRY(gather(g, store, &query, err));
     }
     return ST_OK;

@@ -88,6 +88,7 @@ static status parse_options(settings *s, bool *help, int argc, char **argv, errb
         return fail(err, ST_INVALID, "'%s' is no option; tables are read by `profile import`",
                     argv[optind]);
     if (!s->profile) return fail(err, ST_INVALID, "say where the samples go: --profile DB");
+    s->run.profile = s->profile; /* where a measured device looks its samples up */
     if (!(s->precision > 0)) return fail(err, ST_INVALID, "--precision must be above 0");
     return ST_OK;
 }

@@ -44,7 +44,7 @@ static bool has_operation(const fit_groups *g, operation op) {
 static status collect(fit_groups *g, profile_store *store, const char *device,
                       const char *model, uint32_t tp, errbuf *err) {
     for (operation op = 0; op < N_OPERATIONS; op++) {
-        profile_query query = {device, model, tp, op, NULL};
+        profile_query query = {.device = device, .model = model, .tp = tp, .op = op};
         TRY(add_stored(g, store, &query, NULL, tp, err));
     }
     if (!model) return ST_OK;
@@ -54,7 +54,7 @@ static status collect(fit_groups *g, profile_store *store, const char *device,
     bool layers = has_operation(g, OP_LAYER);
     for (operation op = 0; op < N_OPERATIONS; op++) {
         if (has_operation(g, op)) continue;
-        profile_query query = {device, NULL, is_kernel(op) ? 1 : tp, op, NULL};
+        profile_query query = {.device = device, .tp = is_kernel(op) ? 1 : tp, .op = op};
         if (!is_kernel(op))
             TRY(add_stored(g, store, &query, NULL, tp, err));
         else if (spec && !(op == OP_GEMM && layers))

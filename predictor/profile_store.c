@@ -252,8 +252,10 @@ static status run_query(profile_store *s, stored_samples *out, subject of,
     snprintf(sql, sizeof(sql),
              "SELECT %s, sample.id FROM profile JOIN sample ON sample.profile_id = profile.id "
              "WHERE device_id = ? AND ifnull(model_id, 0) = ? AND tp = ? AND operation = ? "
-             "%s ORDER BY sample.id",
-             profile_sample_columns, q->part ? "AND part = ?" : "");
+             "%s %s ORDER BY sample.id",
+             profile_sample_columns, q->part ? "AND part = ?" : "",
+             q->originals ? "AND ifnull(json_extract(settings, '$.latency'), '') <> 'measured'"
+                          : "");
     statement *query;
     TRY(statement_create(&query, s->db, sql, err));
     statement_bind_integer(query, 1, of.device_id);

@@ -41,6 +41,8 @@ typedef struct profile_query {
     uint32_t tp;
     operation op;
     const char *part; /* NULL: any */
+    bool originals; /* leave out what was measured on a virtual device that itself looks samples
+                       up: a copy of them */
 } profile_query;
 
 typedef struct stored_samples {

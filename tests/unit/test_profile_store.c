@@ -54,7 +54,8 @@ static const profile_info info = {.device = "h200",
                                   .source = "microbenchmark",
                                   .settings = "{\"a\": 1}",
                                   .seed = 7};
-static const profile_query layers = {"h200", "opt-13b", 1, OP_LAYER, NULL};
+static const profile_query layers = {
+    .device = "h200", .model = "opt-13b", .tp = 1, .op = OP_LAYER};
 
 static sample layer(uint32_t n_tokens, double seconds) {
     return (sample){.op = OP_LAYER,
