@@ -56,7 +56,7 @@ do for [format in FORMATS] {
     unset logscale y
     set ylabel "predicted / measured - 1, %"
     set yrange [-20:20]
-    set key at screen 0.5, screen (30.0 + 17 * ROWS) / HEIGHT center top horizontal maxrows ROWS Left reverse
+    set key at screen 0.5, screen (30.0 + 17 * ROWS) / HEIGHT center top vertical maxrows ROWS Left reverse
     plot 0 with lines lc rgb "#808080" dt 2 notitle, 2 with lines lc rgb "#c0c0c0" dt 3 notitle, \
         -2 with lines lc rgb "#c0c0c0" dt 3 notitle, \
         for [i = 0:BLOCKS - 1] POINTS index i every STEP[i + 1] using 1:(100 * ($2 / $1 - 1)) with points lc rgb color(i) pt shape(i) ps 0.5
