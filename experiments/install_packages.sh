@@ -8,12 +8,13 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: experiments/install_packages.sh [quickstart|tests]
+usage: experiments/install_packages.sh [quickstart|sweep|tests]
 
 Installs the missing packages, as root or with sudo, on Debian 12, Ubuntu 24.04 and
 what derives from them. Elsewhere it only checks, and names what is missing.
   quickstart  what it takes to build, run and draw (default)
-  tests       that, and what the tests use
+  sweep       that, and what experiments/sweep.sh uses
+  tests       all of these, and what the tests use
 EOF
 }
 
@@ -30,6 +31,10 @@ zlib1g-dev|pkg-config --exists zlib
 gnuplot-nox|command -v gnuplot
 sqlite3|command -v sqlite3'
 
+sweep_needs='
+parallel|is_gnu_parallel
+util-linux|has_lock_and_setpriv'
+
 tests_needs='
 libcmocka-dev|pkg-config --exists cmocka
 clang|command -v clang
@@ -43,6 +48,15 @@ compiles() {
 
 meson_is_recent() {
   [ "$(printf '%s\n' 1.0 "$(meson --version)" | sort -V | head -n 1)" = 1.0 ]
+}
+
+# moreutils has another program of this name.
+is_gnu_parallel() {
+  [[ $(parallel --version) = *'GNU parallel'* ]]
+}
+
+has_lock_and_setpriv() {
+  command -v flock && command -v setpriv
 }
 
 makes_fuzzers() {
@@ -86,7 +100,8 @@ quietly() {
 
 case ${1:-quickstart} in
   quickstart) needs=$quickstart_needs ;;
-  tests) needs=$quickstart_needs$tests_needs ;;
+  sweep) needs=$quickstart_needs$sweep_needs ;;
+  tests) needs=$quickstart_needs$sweep_needs$tests_needs ;;
   -h | --help) usage && exit 0 ;;
   *) usage >&2 && exit 2 ;;
 esac
