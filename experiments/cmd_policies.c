@@ -33,9 +33,9 @@ int cmd_policies(int argc, char **argv) {
     for (size_t i = 0; i < n; i++) {
         policy p = {&rows[i], rows[i].defaults};
         bool first = true;
-        printf("%-18s %s\n%-18s   ", rows[i].name, rows[i].text, "");
+        printf("%-22s %s\n%-22s   ", rows[i].name, rows[i].text, "");
         policy_each_setting(&p, print_setting, &first);
-        putchar('\n');
+        puts(first ? "no settings" : "");
     }
     return EXIT_DONE;
 }

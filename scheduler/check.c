@@ -8,6 +8,10 @@ typedef struct tally {
     uint32_t *device, *host; /* [n_device_blocks], [n_host_blocks] */
 } tally;
 
+static bool is_on_device(const sequence *q) {
+    return q->state == SEQ_RUNNING || q->state == SEQ_STARTED;
+}
+
 static status count_sequence(const scheduler *s, tally *t, const sequence *q, errbuf *err) {
     for (uint32_t i = 0; i < q->n_slots; i++) {
         kv_slot slot = q->slots[i];
@@ -25,11 +29,11 @@ static status count_sequence(const scheduler *s, tally *t, const sequence *q, er
                     q->n_output_max);
     if (q->state == SEQ_WAITING && (q->n_slots != 0 || n_computed != 0))
         return fail(err, ST_INVALID, "request %llu waits but holds %u blocks", id, q->n_slots);
-    if (q->state == SEQ_RUNNING && n_computed > q->n_slots * s->config.block_tokens)
+    if (is_on_device(q) && n_computed > q->n_slots * s->config.block_tokens)
         return fail(err, ST_INVALID, "request %llu has %u tokens computed in %u blocks", id,
                     n_computed, q->n_slots);
     for (uint32_t i = 0; i < q->n_slots; i++) {
-        if (q->state == SEQ_RUNNING && q->slots[i].device == KV_NO_BLOCK)
+        if (is_on_device(q) && q->slots[i].device == KV_NO_BLOCK)
             return fail(err, ST_INVALID, "request %llu runs without its block %u", id, i);
         if (q->state == SEQ_SWAPPED && q->slots[i].host == KV_NO_BLOCK)
             return fail(err, ST_INVALID, "request %llu lost its block %u on the host", id, i);
@@ -58,13 +62,15 @@ static status compare_pool(const kv_pool *p, const uint32_t *holders, const char
     return ST_OK;
 }
 
-/* The list is linked both ways, counts right, and holds sequences of this state only. */
+/* The list is linked both ways, counts right, and holds sequences of this state only; the first
+ * waiting one may have started. */
 static status check_list(const scheduler *s, const sequence_list *l, sequence_state state,
                          const char *name, errbuf *err) {
     uint32_t n = 0, prev = NO_SEQ;
     for (uint32_t id = l->first; id != NO_SEQ && n <= l->n; id = s->table.seqs[id].next) {
         const sequence *q = &s->table.seqs[id];
-        if (q->state != state || q->prev != prev)
+        bool leads = l == &s->waiting && id == l->first && q->state == SEQ_STARTED;
+        if ((q->state != state && !leads) || q->prev != prev)
             return fail(err, ST_INVALID, "request %llu is wrong in the %s queue",
                         (unsigned long long)q->req.id, name);
         prev = id;

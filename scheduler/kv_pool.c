@@ -18,6 +18,7 @@ struct kv_pool {
     block *blocks;        /* [n_blocks] */
     uint32_t *buckets;    /* [bucket_mask + 1] first block by key; made with the first key */
     uint32_t bucket_mask;
+    bool fifo;
 };
 
 status kv_pool_create(kv_pool **out, uint32_t n_blocks, uint32_t block_tokens) {
@@ -51,6 +52,10 @@ void kv_pool_destroy(kv_pool *p) {
     free(p->blocks);
     free(p->buckets);
     free(p);
+}
+
+void kv_pool_set_fifo(kv_pool *p) {
+    p->fifo = true;
 }
 
 uint32_t kv_pool_n_blocks(const kv_pool *p) {
@@ -179,7 +184,7 @@ void kv_pool_release(kv_pool *p, uint32_t id) {
     block *b = &p->blocks[id];
     assert(b->holders > 0); /* a double release is a scheduler bug */
     if (--b->holders > 0) return;
-    if (b->whole)
+    if (b->whole || p->fifo)
         push_back(p, id);
     else
         push_front(p, id);
@@ -195,6 +200,8 @@ void kv_pool_set_key(kv_pool *p, uint32_t id, uint64_t key) {
     assert(key != KV_NO_KEY);
     assert(p->blocks[id].holders > 0);
     if (p->blocks[id].findable) index_remove(p, id);
+    uint32_t earlier = p->fifo ? kv_pool_find(p, key) : KV_NO_BLOCK;
+    if (earlier != KV_NO_BLOCK) index_remove(p, earlier);
     p->blocks[id].key = key;
     p->blocks[id].whole = true;
     index_insert(p, id);

@@ -10,8 +10,9 @@
  *
  * Invariant: a block is free (no holders, in the free queue once) or held.
  * Order:     the free queue is taken from the front. A freed block with a key, or whole, goes
- * to the back, any other to the front (reused first). Equal calls give equal ids. Threads: one
- * owner per pool, no locking. */
+ *            to the back, any other to the front (reused first), unless the pool is fifo. Equal
+ *            calls give equal ids.
+ * Threads:   one owner per pool, no locking. */
 #ifndef KV_POOL_H
 #define KV_POOL_H
 
@@ -31,6 +32,10 @@ MUST_USE status kv_pool_create(kv_pool **out, uint32_t n_blocks, uint32_t block_
 
 /* Frees the pool, held blocks included. p may be NULL. */
 void kv_pool_destroy(kv_pool *p);
+
+/* From here on every freed block goes to the back of the queue, and a key is on the block that
+ * got it last and on no other (nano-vllm). */
+void kv_pool_set_fifo(kv_pool *p);
 
 uint32_t kv_pool_n_blocks(const kv_pool *p);
 uint32_t kv_pool_n_free(const kv_pool *p);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nano_vllm.h"
 #include "nearest.h"
+#include "trtllm.h"
 #include "vllm_v0.h"
 #include "vllm_v1.h"
 
@@ -27,6 +29,23 @@ static const policy_row rows[] = {
      &vllm_v1_memory,
      {.full_isl = true, .prefix_cache = true},
      V1_KEYS},
+    {"nano-vllm",
+     "nano-vllm bb823b3; preempts by recomputing, its prefix cache is always on",
+     &nano_vllm_memory,
+     {.prefix_cache = true},
+     ""},
+    {"trtllm-no-evict",
+     "after TensorRT-LLM's GUARANTEED_NO_EVICT: reserves up to the output limit; read from the "
+     "sources, not executed",
+     &trtllm_no_evict_memory,
+     {0},
+     ""},
+    {"trtllm-max-utilization",
+     "after TensorRT-LLM's MAX_UTILIZATION: preempts the last by recomputing; read from the "
+     "sources, not executed",
+     &trtllm_max_utilization_memory,
+     {0},
+     ""},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -98,6 +117,10 @@ static status unknown_policy(const char *name, errbuf *err) {
                 name, nearest_hint(hint, name, names, N_ROWS));
 }
 
+static const char *keys_or_none(const policy *p) {
+    return p->row->keys[0] ? p->row->keys : "none";
+}
+
 static status unknown_key(const policy *p, const char *key, errbuf *err) {
     const char *names[N_SETTINGS];
     size_t n = 0;
@@ -105,7 +128,7 @@ static status unknown_key(const policy *p, const char *key, errbuf *err) {
         if (takes_key(p->row->keys, settings[i].key)) names[n++] = settings[i].key;
     char hint[NEAREST_HINT_SIZE];
     return fail(err, ST_INVALID, "policy %s has no setting '%s'; %sit takes: %s", p->row->name,
-                key, nearest_hint(hint, key, names, n), p->row->keys);
+                key, nearest_hint(hint, key, names, n), keys_or_none(p));
 }
 
 static status parse_choice(uint32_t *out, const setting *s, const char *value, errbuf *err) {
@@ -162,7 +185,7 @@ static status parse_setting(policy *p, char *text, errbuf *err) {
     char *equals = strchr(text, '=');
     if (!equals)
         return fail(err, ST_INVALID, "'%s' after policy %s is not key=value; it takes: %s",
-                    text, p->row->name, p->row->keys);
+                    text, p->row->name, keys_or_none(p));
     *equals = '\0';
     for (size_t i = 0; i < N_SETTINGS; i++)
         if (strcmp(settings[i].key, text) == 0 && takes_key(p->row->keys, text))

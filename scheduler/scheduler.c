@@ -194,6 +194,9 @@ static status complete_chunk(scheduler *s, const plan_chunk *chunk, int64_t end_
     q->n_planned = 0;
     q->n_computed += chunk->n_tokens;
     if (q->n_kv_peak < q->n_computed) q->n_kv_peak = q->n_computed;
+    if (s->names_after)
+        state_name_blocks(s, chunk->seq, chunk->n_before / s->config.block_tokens,
+                          q->n_computed);
     if (!chunk->samples) return ST_OK;
     if (q->n_output++ == 0) q->first_token_ns = end_ns;
     q->last_token_ns = end_ns;

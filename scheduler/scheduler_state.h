@@ -32,6 +32,8 @@ struct scheduler {
     uint32_t null_block; /* held by vLLM V1 for itself, or KV_NO_BLOCK */
     uint32_t *leaked;    /* [n_leaked] host blocks that vLLM V0 never frees */
     uint32_t n_leaked, leaked_capacity;
+    bool names_after; /* chunks name their blocks once they are computed (nano-vllm), not in
+                         the plan: who is admitted beside them cannot hit */
     uint64_t n_hit_tokens; /* taken from the prefix cache so far */
     uint64_t n_copies;
     flying_copy *flying; /* [n_flying] */
@@ -58,6 +60,10 @@ MUST_USE status state_grow(scheduler *s, uint32_t id, uint32_t n);
 
 /* Lets go of all blocks of a sequence on both sides, the last first. */
 void state_release(scheduler *s, uint32_t id);
+
+/* The first waiting sequence gets a chunk but keeps its place until the last one (nano-vllm).
+ */
+void state_start_in_queue(scheduler *s, uint32_t id);
 
 /* Moves a sequence that is in no queue to the end of the running ones. */
 void state_run(scheduler *s, uint32_t id);
@@ -101,8 +107,32 @@ void state_name_cohort(scheduler *s, uint32_t later);
  */
 void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens);
 
+/* Before a preemption: gives the keys that a sequence alone can look for. */
+void state_name_own_blocks(scheduler *s, uint32_t id);
+
+/* Cached blocks that a waiting sequence can start from: full ones, and not all of its tokens.
+ * *n_free of them have no holder, so that starting from them takes free blocks. */
+uint32_t state_find_cached(const scheduler *s, const sequence *q, uint32_t *n_free);
+
+/* Lets a sequence start from its first n blocks, which state_find_cached found. ST_NO_MEMORY.
+ */
+MUST_USE status state_take_cached(scheduler *s, uint32_t id, uint32_t n);
+
 /* True when in this list of all running sequences those outside of the cohort come last. */
 bool state_cohort_leads(const scheduler *s, const sequence_list *running);
+
+/* The cohort's next tokens at once: if it has at most n_max members, they come first among the
+ * running, and there is room for all of their growth. *n_run members got theirs, all or none;
+ * *next is the first running sequence that did not. ST_NO_MEMORY. */
+MUST_USE status state_run_cohort(scheduler *s, uint32_t n_max, uint32_t *n_run, uint32_t *next);
+
+/* Iterations, at least 1, for which the free blocks are enough for the cohort's growth. */
+uint32_t state_growth_horizon(const scheduler *s);
+
+/* A block for the next token of a running sequence, if its blocks are full. While none is free,
+ * the last running sequence is preempted, by recompute, to the front of the waiting ones;
+ * *survives is false when that came to be the sequence itself. ST_NO_MEMORY. */
+MUST_USE status state_grow_or_preempt(scheduler *s, uint32_t id, bool *survives);
 
 /* Content key of a sequence's block number `index`. */
 uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index);

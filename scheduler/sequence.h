@@ -28,6 +28,7 @@
 typedef enum sequence_state {
     SEQ_UNUSED,  /* free slot */
     SEQ_WAITING, /* new or preempted, its device blocks are gone */
+    SEQ_STARTED, /* first among the waiting, partly computed; holds device blocks */
     SEQ_RUNNING, /* admitted; holds device blocks */
     SEQ_SWAPPED, /* its blocks are on the host */
 } sequence_state;

@@ -3,10 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rng.h"
 #include "scheduler_state.h"
-
-enum { STREAM_PREFIX = 1, STREAM_OWN = 2 }; /* of content keys */
 
 status state_grow(scheduler *s, uint32_t id, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
@@ -30,14 +27,23 @@ void state_release(scheduler *s, uint32_t id) {
     }
 }
 
+static void note_first_run(scheduler *s, sequence *q) {
+    if (q->has_run) return;
+    q->has_run = true;
+    q->first_scheduled_ns = s->now_ns;
+}
+
+void state_start_in_queue(scheduler *s, uint32_t id) {
+    sequence *q = seq_at(s, id);
+    q->state = SEQ_STARTED;
+    note_first_run(s, q);
+}
+
 void state_run(scheduler *s, uint32_t id) {
     sequence *q = seq_at(s, id);
     q->state = SEQ_RUNNING;
     q->running_no = s->next_running_no++;
-    if (!q->has_run) {
-        q->has_run = true;
-        q->first_scheduled_ns = s->now_ns;
-    }
+    note_first_run(s, q);
     sequence_list_push_back(&s->running, &s->table, id);
 }
 
@@ -70,46 +76,6 @@ status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n) {
     return ST_OK;
 }
 
-/* The id that names the prompt up to the end of a block; 0 when the block is the request's own.
- */
-static uint64_t shared_prefix_id(const scheduler *s, const sequence *q, uint32_t index) {
-    uint32_t last_token = (index + 1) * s->config.block_tokens - 1;
-    if (q->req.n_prefix_ids == 0 || last_token >= q->req.n_prompt) return 0;
-    uint32_t piece = last_token / q->req.prefix_tokens;
-    return piece < q->req.n_prefix_ids ? q->req.prefix_ids[piece] + 1 : 0;
-}
-
-uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) {
-    uint64_t prefix = shared_prefix_id(s, q, index);
-    uint64_t key = prefix ? rng_bits(prefix, STREAM_PREFIX, index)
-                          : rng_bits(q->req.id, STREAM_OWN, index);
-    return key == KV_NO_KEY ? 1 : key;
-}
-
-/* Only the request itself can look for its own blocks, and only after a preemption: until then
- * they are just kept from being reused first. */
-void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens) {
-    if (!s->settings.prefix_cache) return;
-    sequence *q = seq_at(s, id);
-    for (uint32_t i = first; i < n_tokens / s->config.block_tokens; i++) {
-        uint32_t block = q->slots[i].device;
-        if (shared_prefix_id(s, q, i) == 0)
-            kv_pool_set_whole(s->device, block);
-        else if (kv_pool_key(s->device, block) == KV_NO_KEY)
-            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
-    }
-}
-
-/* Before a preemption: makes all whole blocks findable. */
-static void name_own_blocks(scheduler *s, uint32_t id) {
-    const sequence *q = seq_at(s, id);
-    for (uint32_t i = 0; i < q->n_slots; i++) {
-        uint32_t block = q->slots[i].device;
-        if (kv_pool_is_whole(s->device, block) && kv_pool_key(s->device, block) == KV_NO_KEY)
-            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
-    }
-}
-
 /* Leaves the cohort with the counters written; the newest token came with the latest tick. */
 static void settle(scheduler *s, uint32_t id) {
     sequence *q = seq_at(s, id);
@@ -135,7 +101,7 @@ static status book_preemption(scheduler *s, uint32_t id) {
 
 status state_preempt_recompute(scheduler *s, uint32_t id) {
     TRY(book_preemption(s, id));
-    name_own_blocks(s, id);
+    state_name_own_blocks(s, id);
     state_release(s, id);
     sequence *q = seq_at(s, id);
     q->n_computed = 0;
@@ -242,15 +208,6 @@ status state_grow_cohort(scheduler *s, uint32_t later) {
     return ST_OK;
 }
 
-void state_name_cohort(scheduler *s, uint32_t later) {
-    if (!s->settings.prefix_cache) return;
-    uint32_t id = cohort_growth(&s->cohort, (uint64_t)later + 1)->first;
-    for (; id != NO_SEQ; id = seq_at(s, id)->phase_next) {
-        uint32_t n = cohort_n_computed(&s->cohort, seq_at(s, id)) + later + 1;
-        state_name_blocks(s, id, n / s->config.block_tokens - 1, n);
-    }
-}
-
 bool state_cohort_leads(const scheduler *s, const sequence_list *running) {
     uint32_t n_others = running->n - s->cohort.n;
     uint32_t id = running->last;
@@ -259,4 +216,52 @@ bool state_cohort_leads(const scheduler *s, const sequence_list *running) {
         n_others--;
     }
     return n_others == 0;
+}
+
+/* First of the running sequences outside of the cohort, given that they come last. */
+static uint32_t first_outside(const scheduler *s) {
+    uint32_t id = NO_SEQ, n_others = s->running.n - s->cohort.n;
+    for (; n_others > 0; n_others--)
+        id = id == NO_SEQ ? s->running.last : s->table.seqs[id].prev;
+    return id;
+}
+
+status state_run_cohort(scheduler *s, uint32_t n_max, uint32_t *n_run, uint32_t *next) {
+    const cohort *c = &s->cohort;
+    *n_run = 0;
+    *next = s->running.first;
+    if (s->config.single_file || c->n == 0 || c->n > n_max ||
+        cohort_growth(c, 0)->n > kv_pool_n_free(s->device) ||
+        !state_cohort_leads(s, &s->running))
+        return ST_OK;
+    TRY(state_grow_cohort(s, 0));
+    *n_run = c->n;
+    *next = first_outside(s);
+    return ST_OK;
+}
+
+/* The growth of the iteration at hand has been taken already. */
+uint32_t state_growth_horizon(const scheduler *s) {
+    uint64_t room = (uint64_t)kv_pool_n_free(s->device) + cohort_growth(&s->cohort, 0)->n;
+    uint32_t ticks = cohort_ticks_within(&s->cohort, room, s->config.horizon_max);
+    return ticks > 0 ? ticks : 1;
+}
+
+static status preempt_last(scheduler *s) {
+    uint32_t victim = sequence_list_pop_back(&s->running, &s->table);
+    TRY(state_preempt_recompute(s, victim));
+    sequence_list_push_front(&s->waiting, &s->table, victim);
+    return ST_OK;
+}
+
+status state_grow_or_preempt(scheduler *s, uint32_t id, bool *survives) {
+    uint32_t n_computed = cohort_n_computed(&s->cohort, seq_at(s, id));
+    *survives = true;
+    if (n_computed < seq_at(s, id)->n_slots * s->config.block_tokens) return ST_OK;
+    while (kv_pool_n_free(s->device) == 0) {
+        *survives = s->running.last != id;
+        TRY(preempt_last(s));
+        if (!*survives) return ST_OK;
+    }
+    return state_grow(s, id, 1);
 }

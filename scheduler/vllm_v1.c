@@ -123,53 +123,12 @@ static status run_each(scheduler *s, uint32_t id, uint32_t *budget) {
     return ST_OK;
 }
 
-/* First of the running sequences outside of the cohort, given that they come last. */
-static uint32_t first_other(const scheduler *s) {
-    uint32_t id = NO_SEQ, n_others = s->running.n - s->cohort.n;
-    for (; n_others > 0; n_others--)
-        id = id == NO_SEQ ? s->running.last : s->table.seqs[id].prev;
-    return id;
-}
-
 static status run_running(scheduler *s, uint32_t *budget) {
-    const cohort *c = &s->cohort;
-    uint32_t id = s->running.first;
-    /* The whole cohort at once, if it comes first and there is room for all of its growth. */
-    if (!s->config.single_file && c->n > 0 && c->n <= *budget &&
-        cohort_growth(c, 0)->n <= kv_pool_n_free(s->device) &&
-        state_cohort_leads(s, &s->running)) {
-        TRY(state_grow_cohort(s, 0));
-        *budget -= c->n;
-        id = first_other(s);
-    }
+    uint32_t n_run, id;
+    TRY(state_run_cohort(s, *budget, &n_run, &id));
+    *budget -= n_run;
     TRY(run_each(s, id, budget));
-    s->plan.runs_cohort = c->n > 0;
-    return ST_OK;
-}
-
-/* Cached blocks that a waiting sequence can start from: full ones, and not all of its tokens.
- */
-static uint32_t find_cached(scheduler *s, const sequence *q, uint32_t *n_free_hits) {
-    *n_free_hits = 0;
-    if (!s->settings.prefix_cache) return 0;
-    uint32_t n = 0, n_max = (sequence_len(q) - 1) / s->config.block_tokens;
-    for (; n < n_max; n++) {
-        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, n));
-        if (block == KV_NO_BLOCK) break;
-        *n_free_hits += kv_pool_holders(s->device, block) == 0;
-    }
-    return n;
-}
-
-static status take_cached(scheduler *s, uint32_t id, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        sequence *q = seq_at(s, id);
-        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, i));
-        TRY(sequence_push_slot(q, (kv_slot){block, KV_NO_BLOCK}));
-        kv_pool_retain(s->device, block);
-    }
-    seq_at(s, id)->n_computed = n * s->config.block_tokens;
-    s->n_hit_tokens += (uint64_t)n * s->config.block_tokens;
+    s->plan.runs_cohort = s->cohort.n > 0;
     return ST_OK;
 }
 
@@ -177,7 +136,7 @@ static status take_cached(scheduler *s, uint32_t id, uint32_t n) {
 static status admit_first(scheduler *s, uint32_t *budget, bool *admitted) {
     uint32_t id = s->waiting.first, n_free_hits;
     sequence *q = seq_at(s, id);
-    uint32_t n_hits = find_cached(s, q, &n_free_hits);
+    uint32_t n_hits = state_find_cached(s, q, &n_free_hits);
     uint32_t n_computed = n_hits * s->config.block_tokens, len = sequence_len(q);
     uint32_t n = chunk_tokens(s, len - n_computed, *budget);
     uint32_t lacking = blocks_lacking(s, n_computed + n, n_hits);
@@ -186,7 +145,7 @@ static status admit_first(scheduler *s, uint32_t *budget, bool *admitted) {
     *admitted = need + n_free_hits + reserve <= kv_pool_n_free(s->device);
     if (!*admitted) return ST_OK;
     sequence_list_remove(&s->waiting, &s->table, id);
-    TRY(take_cached(s, id, n_hits));
+    TRY(state_take_cached(s, id, n_hits));
     TRY(state_grow(s, id, lacking));
     state_run(s, id);
     TRY(state_plan_chunk(s, id, n));
@@ -223,9 +182,7 @@ static status schedule(scheduler *s, errbuf *err) {
 static uint32_t horizon(const scheduler *s) {
     if (s->plan.n_preempted > 0 || s->running.n > s->cohort.n) return 1;
     if (s->waiting.n > 0 && !first_is_known(s, known_until_ns(s))) return 1;
-    uint64_t room = (uint64_t)kv_pool_n_free(s->device) + cohort_growth(&s->cohort, 0)->n;
-    uint32_t ticks = cohort_ticks_within(&s->cohort, room, s->config.horizon_max);
-    return ticks > 0 ? ticks : 1;
+    return state_growth_horizon(s);
 }
 
 const memory_policy vllm_v1_memory = {hold_null_block, enqueue, schedule, horizon, length_stop};

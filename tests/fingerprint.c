@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nano_vllm.h"
 #include "scheduler_state.h"
 #include "vllm_v1.h"
 
@@ -32,6 +33,8 @@ static const fingerprint_case cases[] = {
     {"N18", "vllm-v1,prefix_cache=off,long_prefill_threshold=16,full_isl=off", 128, false},
     {"P", "vllm-v1,prefix_cache=off,watermark=0.05", 128, false},
     {"R", "vllm-v1,prefix_cache=on", 128, false},
+    {"X", "nano-vllm", 128, false},
+    {"Y", "nano-vllm", 32, false},
 };
 enum { N_CASES = sizeof(cases) / sizeof(cases[0]) };
 
@@ -90,9 +93,27 @@ static void v1_line(step_text *l, const step_driver *d, uint32_t n_free) {
     step_text_put(l, "|%" PRIu32, n_free);
 }
 
+/* A step is all prefill or all decode. */
+static void nano_line(step_text *l, const step_driver *d, uint32_t n_free) {
+    step_text_put(l, "P|");
+    size_t begin = l->n;
+    step_text_prefills(l, d);
+    if (l->n == begin) {
+        l->text[begin - 2] = 'D';
+        step_text_scheduled(l, d);
+    }
+    step_text_put(l, "|");
+    step_text_waiting(l, d);
+    step_text_put(l, "|");
+    step_text_running(l, d);
+    step_text_put(l, "|%" PRIu32, n_free);
+}
+
 void fingerprint_line(step_text *l, const step_driver *d, uint32_t n_free) {
     if (d->scheduler->memory == &vllm_v1_memory)
         v1_line(l, d, n_free);
+    else if (d->scheduler->memory == &nano_vllm_memory)
+        nano_line(l, d, n_free);
     else
         v0_line(l, d, n_free);
 }

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nano_vllm.h"
 #include "scheduler_state.h"
 #include "step_text.h"
-#include "vllm_v1.h"
+#include "vllm_v0.h"
 
 static uint32_t or_else(uint32_t value, uint32_t if_zero) {
     return value ? value : if_zero;
@@ -84,6 +85,15 @@ static void put_v1(step_text *l, const step_driver *d) {
     step_text_put(l, " %" PRIu32, step_text_n_free_device(d));
 }
 
+static void put_nano(step_text *l, const step_driver *d) {
+    put_list(l, d, "pf[", step_text_prefills, "]");
+    put_list(l, d, "dec[", step_text_decodes, "]");
+    put_list(l, d, "PRE[", step_text_preempted, "]");
+    put_list(l, d, "W[", step_text_waiting, "]");
+    put_list(l, d, "R[", step_text_running, "]");
+    step_text_put(l, " %" PRIu32, step_text_n_free_device(d));
+}
+
 /* One step with its line; ST_END after an abort. */
 static status run_step(step_driver *d, step_text *l, uint32_t step, errbuf *err) {
     step_text_init(l, " ");
@@ -98,10 +108,12 @@ static status run_step(step_driver *d, step_text *l, uint32_t step, errbuf *err)
         return ST_END;
     }
     if (st != ST_OK) return st;
-    if (d->scheduler->memory == &vllm_v1_memory)
-        put_v1(l, d);
-    else
+    if (d->scheduler->memory == &vllm_v0_memory)
         put_v0(l, d);
+    else if (d->scheduler->memory == &nano_vllm_memory)
+        put_nano(l, d);
+    else
+        put_v1(l, d);
     step_driver_complete(d, step);
     return scheduler_check(d->scheduler, err);
 }

@@ -30,7 +30,7 @@ for list in policies devices models; do
   expect 0 "$list"
 done
 expect 0 policies
-said '^vllm-v0-recompute ' && said '^vllm-v0-swap ' && said '^vllm-v1 '
+said '^vllm-v0-recompute ' && said '^vllm-v0-swap ' && said '^vllm-v1 ' && said '^nano-vllm '
 expect 0 devices
 said '^h200 ' && said '^rtx-pro-6000 '
 expect 0 models

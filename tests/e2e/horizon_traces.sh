@@ -12,7 +12,8 @@ policies=(vllm-v0-recompute vllm-v0-swap 'vllm-v0-swap,chunked=on,host_full=reco
 limit=(--limit 1500)
 if [ "${2:-}" = --full ]; then
   policies+=('vllm-v0-recompute,fcfs_resort=on' 'vllm-v1,full_isl=off,watermark=0.01'
-    'vllm-v1,prefix_cache=off,long_prefill_threshold=512')
+    'vllm-v1,prefix_cache=off,long_prefill_threshold=512' nano-vllm trtllm-no-evict
+    trtllm-max-utilization)
   limit=()
 fi
 

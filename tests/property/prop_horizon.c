@@ -67,6 +67,9 @@ static const char *const policies[] = {
     "vllm-v1,async=on,full_isl=off,order=priority",
     "vllm-v1,order=priority",
     "vllm-v1,order=priority,full_isl=off,watermark=0.05",
+    "nano-vllm",
+    "trtllm-no-evict",
+    "trtllm-max-utilization",
 };
 enum { N_POLICIES = sizeof(policies) / sizeof(policies[0]) };
 

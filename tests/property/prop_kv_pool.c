@@ -29,6 +29,7 @@ typedef struct model_block {
 } model_block;
 
 typedef struct model {
+    bool fifo;
     uint32_t n_blocks, n_keys, n_free, n_taken;
     uint64_t n_operations;
     model_block blocks[N_BLOCKS_MAX];
@@ -38,8 +39,8 @@ typedef struct model {
     model_block taken[N_BLOCKS_MAX];
 } model;
 
-static void model_init(model *m, uint32_t n_blocks, uint32_t n_keys) {
-    *m = (model){.n_blocks = n_blocks, .n_keys = n_keys, .n_free = n_blocks};
+static void model_init(model *m, bool fifo, uint32_t n_blocks, uint32_t n_keys) {
+    *m = (model){.fifo = fifo, .n_blocks = n_blocks, .n_keys = n_keys, .n_free = n_blocks};
     for (uint32_t id = 0; id < n_blocks; id++) m->free_ids[id] = id;
 }
 
@@ -75,7 +76,15 @@ static uint32_t model_untake(model *m) {
 
 static void model_release(model *m, uint32_t id) {
     if (--m->blocks[id].holders > 0) return;
-    free_insert(m, m->blocks[id].whole ? m->n_free : 0, id);
+    free_insert(m, m->blocks[id].whole || m->fifo ? m->n_free : 0, id);
+}
+
+static void model_set_key(model *m, uint32_t id, uint64_t key) {
+    for (uint32_t other = 0; m->fifo && other < m->n_blocks; other++)
+        if (m->blocks[other].key == key) m->blocks[other].key = KV_NO_KEY;
+    m->blocks[id].key = key;
+    m->blocks[id].keyed_at = m->n_operations;
+    m->blocks[id].whole = true;
 }
 
 static uint32_t model_find(const model *m, uint64_t key) {
@@ -142,9 +151,7 @@ static void perform(kv_pool *p, model *m, operation o) {
         kv_pool_release(p, o.id);
         break;
     case SET_KEY:
-        m->blocks[o.id].key = o.key;
-        m->blocks[o.id].keyed_at = m->n_operations;
-        m->blocks[o.id].whole = true;
+        model_set_key(m, o.id, o.key);
         kv_pool_set_key(p, o.id, o.key);
         break;
     case SET_WHOLE:
@@ -156,9 +163,10 @@ static void perform(kv_pool *p, model *m, operation o) {
     }
 }
 
-static kv_pool *make_pool(uint32_t n_blocks) {
+static kv_pool *make_pool(const model *m) {
     kv_pool *p;
-    assert_int_equal(kv_pool_create(&p, n_blocks, 4), ST_OK);
+    assert_int_equal(kv_pool_create(&p, m->n_blocks, 4), ST_OK);
+    if (m->fifo) kv_pool_set_fifo(p);
     return p;
 }
 
@@ -177,10 +185,10 @@ static uint32_t list_operations(operation *operations) {
 }
 
 /* Replays a path of operations; false where one of them is not allowed. */
-static bool replay(const operation *path, uint32_t n) {
-    kv_pool *p = make_pool(2);
+static bool replay(bool fifo, const operation *path, uint32_t n) {
     model m;
-    model_init(&m, 2, 2);
+    model_init(&m, fifo, 2, 2);
+    kv_pool *p = make_pool(&m);
     for (uint32_t i = 0; i < n; i++) {
         if (!is_allowed(&m, path[i])) {
             kv_pool_destroy(p);
@@ -196,12 +204,13 @@ static bool replay(const operation *path, uint32_t n) {
 enum { DEPTH = 8 };
 
 /* Every allowed path that starts with path[0..n), each checked at its end. */
-static uint64_t explore(operation *path, uint32_t n, const operation *all, uint32_t n_all) {
-    if (!replay(path, n)) return 0;
+static uint64_t explore(bool fifo, operation *path, uint32_t n, const operation *all,
+                        uint32_t n_all) {
+    if (!replay(fifo, path, n)) return 0;
     uint64_t n_paths = 1;
     for (uint32_t i = 0; n < DEPTH && i < n_all; i++) {
         path[n] = all[i];
-        n_paths += explore(path, n + 1, all, n_all);
+        n_paths += explore(fifo, path, n + 1, all, n_all);
     }
     return n_paths;
 }
@@ -212,9 +221,11 @@ static void every_short_sequence_of_operations_agrees_with_the_model(void **stat
     uint32_t n_all = list_operations(all);
     /* Both blocks taken first: what is possible before is little. */
     path[0] = path[1] = (operation){TAKE, 0, 0};
-    uint64_t n_paths = explore(path, 2, all, n_all);
-    print_message("%llu sequences\n", (unsigned long long)n_paths);
-    assert_true(n_paths > 100000);
+    for (int fifo = 0; fifo < 2; fifo++) {
+        uint64_t n_paths = explore(fifo, path, 2, all, n_all);
+        print_message("%llu sequences\n", (unsigned long long)n_paths);
+        assert_true(n_paths > 100000);
+    }
 }
 
 static uint64_t from_environment(const char *name, uint64_t otherwise) {
@@ -243,9 +254,9 @@ static void random_operations_agree_with_the_model(void **state) {
         if (i % PER_POOL == 0) {
             uint64_t bits = rng_bits(seed, 2, i);
             kv_pool_destroy(p);
-            model_init(&m, 1 + (uint32_t)(bits % N_BLOCKS_MAX),
+            model_init(&m, bits >> 63, 1 + (uint32_t)(bits % N_BLOCKS_MAX),
                        1 + (uint32_t)(bits >> 32) % N_KEYS_MAX);
-            p = make_pool(m.n_blocks);
+            p = make_pool(&m);
         }
         operation o = draw(&m, seed, i);
         if (!is_allowed(&m, o)) continue;

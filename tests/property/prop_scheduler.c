@@ -15,7 +15,8 @@
 #include "fingerprint.h"
 #include "rng.h"
 #include "scheduler_state.h"
-#include "vllm_v1.h"
+#include "trtllm.h"
+#include "vllm_v0.h"
 
 /* Last: cmocka has a macro fail(). */
 #include <setjmp.h>
@@ -51,10 +52,14 @@ static const char *on_off(random_case *c) {
 static void draw_policy(random_case *c) {
     static const char *const watermarks[] = {"0", "0.01", "0.1", "0.3"};
     static const char *const orders[] = {"fcfs", "fcfs", "fcfs", "priority"};
+    static const char *const others[] = {"nano-vllm", "trtllm-no-evict",
+                                         "trtllm-max-utilization"};
     const char *watermark = watermarks[draw(c, 0, 3)], *order = orders[draw(c, 0, 3)];
     const char *a = on_off(c), *b = on_off(c), *d = on_off(c);
-    uint32_t n = draw(c, 0, 9);
-    if (draw(c, 0, 1))
+    uint32_t n = draw(c, 0, 9), family = draw(c, 0, 2);
+    if (family == 0)
+        snprintf(c->policy, sizeof(c->policy), "%s", others[n % 3]);
+    else if (family == 1)
         snprintf(c->policy, sizeof(c->policy),
                  "vllm-v1,order=%s,watermark=%s,full_isl=%s,prefix_cache=%s,async=%s"
                  ",long_prefill_threshold=%" PRIu32,
@@ -69,8 +74,8 @@ static void draw_policy(random_case *c) {
     if (policy_parse(&c->config.policy, c->policy, &err) != ST_OK) fail_msg("%s", err.text);
 }
 
-static bool is_v1(const random_case *c) {
-    return c->config.policy.row->memory == &vllm_v1_memory;
+static bool is_v0(const random_case *c) {
+    return c->config.policy.row->memory == &vllm_v0_memory;
 }
 
 static uint32_t blocks(const random_case *c, uint32_t n_tokens) {
@@ -85,7 +90,7 @@ static void make_roomy(random_case *c) {
     double watermark = k->policy.settings.watermark;
     while ((uint32_t)(watermark * k->n_device_blocks) + longest > k->n_device_blocks)
         k->n_device_blocks++;
-    if (!is_v1(c) && k->max_batched_tokens < k->max_model_len)
+    if (is_v0(c) && k->max_batched_tokens < k->max_model_len)
         k->max_batched_tokens = k->max_model_len;
     k->n_host_blocks = N_REQUESTS_MAX * longest;
 }
@@ -168,7 +173,7 @@ static void add_arrivals(run *r, int64_t step) {
         if (q->arrival_ns > step) return;
         if (!scheduler_fits(r->ways[0].scheduler, q)) continue;
         for (int w = 0; w < N_WAYS; w++) step_driver_add(&r->ways[w], q, n_output);
-        uint32_t stop = c->config.max_model_len - q->n_prompt + !is_v1(c);
+        uint32_t stop = c->config.max_model_len - q->n_prompt + is_v0(c);
         r->n_added++;
         r->n_useful_tokens += q->n_prompt + least(least(n_output, q->n_output_max), stop) - 1;
     }
@@ -247,6 +252,7 @@ static bool run_case(const random_case *c) {
     run_steps(&r, c->roomy ? N_STEPS_ROOMY : N_STEPS_TIGHT);
     expect_no_request_ends_twice(&r);
     bool preempted = r.ways[0].n_preempted > 0;
+    assert_false(preempted && c->config.policy.row->memory == &trtllm_no_evict_memory);
     if (c->roomy) {
         assert_false(r.aborted);
         assert_int_equal(r.ways[0].n_ended, r.n_added);

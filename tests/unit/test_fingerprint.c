@@ -2,8 +2,8 @@
  *
  * Recorded from the upstream scheduler classes: vLLM V0 v0.6.3 (A to G; block managers 1 and 2
  * agree in A and E, so A2 and E2 are theirs too) and v0.5.3.post1 (names with 053), vLLM V1
- * v0.25.1 (K to R) and v0.18.0 (names with 18; K and M hold for both).
- * Upstream's own count of preemptions leaves out those that V0 forces for a more urgent
+ * v0.25.1 (K to R) and v0.18.0 (names with 18; K and M hold for both), nano-vllm bb823b3 (X,
+ * Y). Upstream's own count of preemptions leaves out those that V0 forces for a more urgent
  * request: 3 and 4 of case D. */
 #include "fingerprint.h"
 
@@ -110,6 +110,14 @@ static const struct row {
      "67ff5920d6217afe 4a47867ce89000d9 3ed85d74dbfbc5bc d475dd0ca95be45a"},
     {"R", 2, "178 12 0/0 1845",
      "1df8943941e78fd7 ff4eea48656adeaa 89bb5d30fc766076 f5bda2904ff2dbd8"},
+    {"X", 1, "230 27 0/0 2000",
+     "1ac183371d513818 1afd664259992ebb 708d1765855de4ca 726316ad8458be5e"},
+    {"X", 2, "195 18 0/0 1850",
+     "5ad33855848f1f7f 4b4001dd7bd5a19d 800c5b48b374be18 ef0dafc4f59987fb"},
+    {"Y", 1, "262 24 0/0 2050",
+     "9801d3e6571fb06b 4cd7c335a8940396 7e4684f77ee30757 6f14151844f1258b"},
+    {"Y", 2, "220 16 0/0 1774",
+     "82d5076f03122aee 8d851e81f23b6c34 36fb6c2ef3c965f1 1395cde74fb0adb8"},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 

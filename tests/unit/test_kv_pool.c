@@ -163,6 +163,34 @@ static void untake_restores_queue_keys_and_precedence(void **state) {
     kv_pool_destroy(p);
 }
 
+static void a_fifo_pool_reuses_blocks_in_the_order_of_their_release(void **state) {
+    (void)state;
+    kv_pool *p = make_pool(4, 4);
+    kv_pool_set_fifo(p);
+    expect_takes(p, (uint32_t[]){0, 1, 2}, 3);
+    kv_pool_set_key(p, 1, 9);
+    kv_pool_release(p, 2);
+    kv_pool_release(p, 1);
+    kv_pool_release(p, 0);
+    expect_takes(p, (uint32_t[]){3, 2, 1, 0, KV_NO_BLOCK}, 5);
+    kv_pool_destroy(p);
+}
+
+static void in_a_fifo_pool_a_key_is_on_the_block_that_got_it_last(void **state) {
+    (void)state;
+    kv_pool *p = make_pool(3, 4);
+    kv_pool_set_fifo(p);
+    expect_takes(p, (uint32_t[]){0, 1}, 2);
+    kv_pool_set_key(p, 1, 9);
+    kv_pool_set_key(p, 0, 9);
+    assert_int_equal(kv_pool_find(p, 9), 0);
+    assert_int_equal(kv_pool_key(p, 1), KV_NO_KEY);
+    kv_pool_release(p, 0);
+    expect_takes(p, (uint32_t[]){2, 0}, 2); /* block 0 forgets it: block 1 is not found */
+    assert_int_equal(kv_pool_find(p, 9), KV_NO_BLOCK);
+    kv_pool_destroy(p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_pool_hands_out_ascending_ids_until_it_is_empty),
@@ -175,6 +203,8 @@ int main(void) {
         cmocka_unit_test(a_new_key_replaces_the_old_one),
         cmocka_unit_test(of_equal_keys_the_block_keyed_first_is_found),
         cmocka_unit_test(untake_restores_queue_keys_and_precedence),
+        cmocka_unit_test(a_fifo_pool_reuses_blocks_in_the_order_of_their_release),
+        cmocka_unit_test(in_a_fifo_pool_a_key_is_on_the_block_that_got_it_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

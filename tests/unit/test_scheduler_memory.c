@@ -78,6 +78,9 @@ static const memory_case cases[] = {
     {"V1 with prefix cache", "vllm-v1", 3000, 0, 500, 300, 40, 12, false, true},
     {"V1 by priority, blocks taken ahead", "vllm-v1,order=priority", 3000, 0, 500, 100, 40, 12,
      true, true},
+    {"nano-vllm, blocks taken ahead", "nano-vllm", 3000, 0, 500, 300, 40, 12, true, true},
+    {"TensorRT-LLM that pauses", "trtllm-max-utilization", 3000, 0, 500, 300, 40, 12, false,
+     false},
 };
 
 static scheduler_config configure(const memory_case *m) {
