@@ -297,6 +297,19 @@ static run_outcome outcome_of(status result) {
     }
 }
 
+/* null without a predictor. */
+static json_t *drifts_json(const run *r) {
+    if (!r->belief) return json_null();
+    uint32_t n;
+    uint64_t n_all;
+    const noticed_drift *drifts = belief_drifts(r->belief, &n, &n_all);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:f, s:I}", "t_s", drifts[i].t_s, "iteration",
+                                              (json_int_t)drifts[i].iteration));
+    return list;
+}
+
 static status write_json(const run *r, status result, const char *message, errbuf *err) {
     const char *path = r->settings.json;
     json_t *all = figures_json(&r->figures);
@@ -304,6 +317,7 @@ static status write_json(const run *r, status result, const char *message, errbu
     json_object_set_new(all, "message", message ? json_string(message) : json_null());
     json_object_set_new(all, "n_skipped_lines",
                         json_integer((json_int_t)trace_n_bad(r->trace)));
+    json_object_set_new(all, "drifts", drifts_json(r));
     json_object_set_new(all, "settings", json_loads(r->settings_json, 0, NULL));
     char *text = json_dumps(all, JSON_INDENT(2));
     json_decref(all);

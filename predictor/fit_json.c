@@ -47,7 +47,7 @@ static bool append(json_t *root, const char *list, json_t *value) {
 static json_t *fit_json(const fit *f) {
     json_t *root = json_pack(
         "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:[], s:[], s:f, s:f, s:o, s:o, "
-        "s:o, s:o, s:o, s:f, s:o}",
+        "s:o, s:o, s:o, s:f, s:o, s:o}",
         "operation", operation_name(f->op), "part", f->part, "tp", (json_int_t)f->tp, "gemm_n",
         (json_int_t)f->gemm_n, "gemm_k", (json_int_t)f->gemm_k, "n_heads",
         (json_int_t)f->n_heads, "n_kv_heads", (json_int_t)f->n_kv_heads, "head_dim",
@@ -56,7 +56,8 @@ static json_t *fit_json(const fit *f) {
         numbers(f->table.nodes, f->table.n_nodes), "low", numbers(f->low, N_VARIABLES), "high",
         numbers(f->high, N_VARIABLES), "fitted", errors_json(&f->quality.fitted), "held_out",
         errors_json(&f->quality.held_out), "coverage", f->quality.coverage, "noise",
-        number(f->quality.noise));
+        number(f->quality.noise), "covariance",
+        numbers(f->regression.covariance, f->regression.n_terms * f->regression.n_terms));
     bool ok = root != NULL;
     for (size_t i = 0; ok && i < f->regression.n_terms; i++)
         ok = append(root, "terms",

@@ -1,6 +1,7 @@
 #include "trend.h"
 
 #include <assert.h>
+#include <gsl/gsl_linalg.h>
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
@@ -176,15 +177,56 @@ static status run_regression(regression *r, errbuf *err) {
     return nnls_solve(r->solver, r->x, r->gram, r->c, r->m, size, err);
 }
 
-/* The terms that are above 0, form by form: a processor guesses the next form from the last. */
-static void take_terms(trend *out, const regression *r, const term *candidates) {
+/* The terms that are above 0, form by form: a processor guesses the next form from the last.
+ * kept [n_terms] gets their candidates. */
+static void take_terms(trend *out, size_t *kept, const regression *r, const term *candidates) {
     out->n_terms = 0;
     for (term_form form = 0; form < N_TERM_FORMS; form++)
         for (size_t j = 0; j < r->m && out->n_terms < TREND_TERMS_MAX; j++) {
             if (!(r->x[j] > 0) || candidates[j].form != form) continue;
+            kept[out->n_terms] = j;
             out->terms[out->n_terms] = candidates[j];
             out->coefficients[out->n_terms++] = r->x[j] * r->scale[j];
         }
+}
+
+/* Variance of a row's relative error around the fit, with Huber's weights. */
+static double error_variance(const regression *r, size_t n_terms) {
+    double sum = 0, n = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        double e = row_error(r, i);
+        sum += r->weight[i] * e * e;
+        n += r->weight[i];
+    }
+    return n > (double)n_terms ? sum / (n - (double)n_terms) : sum;
+}
+
+/* Variance times the inverse of the normal equations of the kept terms, as of least squares in
+ * which no coefficient is at its bound. */
+static status find_covariance(trend *out, const regression *r, const size_t *kept,
+                              errbuf *err) {
+    size_t n = out->n_terms;
+    double gram[TREND_TERMS_MAX * TREND_TERMS_MAX];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++) gram[i * n + j] = r->gram[kept[i] * r->m + kept[j]];
+    gsl_matrix_view m = gsl_matrix_view_array(gram, n, n);
+    if (gsl_linalg_cholesky_decomp1(&m.matrix) || gsl_linalg_cholesky_invert(&m.matrix))
+        return fail(err, ST_INVALID, "the samples do not tell the terms of a fit apart");
+    double variance = error_variance(r, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < n; j++)
+            out->covariance[i * n + j] =
+                variance * gram[i * n + j] * (r->scale[kept[i]] * r->scale[kept[j]]);
+    return ST_OK;
+}
+
+static status take_result(trend *out, const regression *r, const term *candidates,
+                          errbuf *err) {
+    size_t kept[TREND_TERMS_MAX];
+    take_terms(out, kept, r, candidates);
+    if (out->n_terms == 0)
+        return fail(err, ST_INVALID, "no term of the fit explains the samples");
+    return find_covariance(out, r, kept, err);
 }
 
 status trend_fit(trend *out, const term *candidates, size_t n_candidates, const fit_rows *rows,
@@ -196,11 +238,7 @@ status trend_fit(trend *out, const term *candidates, size_t n_candidates, const 
         read_rows(&r, candidates, rows);
         st = run_regression(&r, err);
     }
-    if (st == ST_OK) {
-        take_terms(out, &r, candidates);
-        if (out->n_terms == 0)
-            st = fail(err, ST_INVALID, "no term of the fit explains the samples");
-    }
+    if (st == ST_OK) st = take_result(out, &r, candidates, err);
     regression_finish(&r);
     return st == ST_NO_MEMORY ? fail(err, st, "out of memory for a fit") : st;
 }

@@ -19,6 +19,8 @@ typedef struct trend {
     size_t n_terms;
     term terms[TREND_TERMS_MAX];
     double coefficients[TREND_TERMS_MAX]; /* seconds per unit of the term, above 0 */
+    /* [n_terms * n_terms] of the coefficients, given the terms; 0 when read from a file. */
+    double covariance[TREND_TERMS_MAX * TREND_TERMS_MAX];
 } trend;
 
 /* What a fit is made from. */

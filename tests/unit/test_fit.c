@@ -290,6 +290,38 @@ static void measured_matrix_products_are_held_out_under_two_percent(void **state
     }
 }
 
+/* Coefficients of a straight line, fitted again and again to fresh noise: they scatter as much
+ * as the covariance of each fit says. */
+static void covariance_is_the_scatter_of_the_coefficients(void **state) {
+    (void)state;
+    enum { FITS = 200, ROWS = 100 };
+    const term line[] = {{.form = TERM_PRODUCT, .a = VAR_ONE, .b = VAR_ONE},
+                         {.form = TERM_PRODUCT, .a = VAR_TOKENS, .b = VAR_ONE}};
+    static double v[ROWS * N_VARIABLES];
+    double seconds[ROWS], sum = 0, sum2 = 0, said = 0;
+    unsigned fold[ROWS];
+    for (uint64_t f = 0; f < FITS; f++) {
+        for (uint64_t i = 0; i < ROWS; i++) {
+            v[i * N_VARIABLES + VAR_ONE] = 1;
+            v[i * N_VARIABLES + VAR_TOKENS] = (double)(i + 1);
+            seconds[i] = (1e-3 + 1e-5 * (double)(i + 1)) *
+                         (1 + 0.01 * rng_normal(seed, 77, f * ROWS + i));
+            fold[i] = (unsigned)(i % 5);
+        }
+        const fit_rows rows = {v, seconds, fold, ROWS, 5};
+        trend t;
+        errbuf err = {0};
+        assert_int_equal(trend_fit(&t, line, 2, &rows, &err), ST_OK);
+        assert_int_equal(t.n_terms, 2);
+        assert_true(t.covariance[1] == t.covariance[2]);
+        sum += t.coefficients[1];
+        sum2 += t.coefficients[1] * t.coefficients[1];
+        said += t.covariance[3] / FITS;
+    }
+    double seen = sum2 / FITS - sum / FITS * (sum / FITS);
+    assert_true(seen > 0.6 * said && seen < 1.6 * said);
+}
+
 int main(void) {
     gsl_set_error_handler_off();
     const char *given = getenv("SEED");
@@ -306,6 +338,7 @@ int main(void) {
         cmocka_unit_test(bad_samples_are_refused_by_name),
         cmocka_unit_test(iterations_are_put_together_from_operators),
         cmocka_unit_test(observations_rescale_what_policies_see),
+        cmocka_unit_test(covariance_is_the_scatter_of_the_coefficients),
         cmocka_unit_test(measured_matrix_products_are_held_out_under_two_percent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
