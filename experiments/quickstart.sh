@@ -36,6 +36,7 @@ experiments/install_packages.sh quickstart
 [ -f build/build.ninja ] || quietly meson setup build
 quietly meson compile -C build -j "${JOBS:-2}" adaptivellm
 program=build/experiments/adaptivellm
+ln -sfn experiments/adaptivellm build/adaptivellm
 mkdir -p out
 
 policies=(vllm-v0-recompute vllm-v0-swap vllm-v1)
