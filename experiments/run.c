@@ -99,8 +99,9 @@ static status build(run *r, errbuf *err) {
     TRY(trace_open(&r->trace, &o->trace, err));
     if (o->profile) TRY(open_belief(r, err));
     r->setup.config.costs = r->belief ? belief_costs(r->belief) : NULL;
-    TRY(scheduler_create(&r->scheduler, c, err));
     TRY(run_setup_executor(&r->executor, &r->setup, o, err));
+    r->setup.config.bind_early = r->executor.binds_blocks_early;
+    TRY(scheduler_create(&r->scheduler, c, err));
     r->settings_json = run_setup_json(&r->setup, o);
     r->policy_text = run_setup_policy_text(&c->policy);
     r->machine_json = machine_describe();
@@ -357,14 +358,6 @@ const run_figures *run_get_figures(const run *r) {
 
 const belief *run_get_belief(const run *r) {
     return r->belief;
-}
-
-const char *run_get_settings(const run *r) {
-    return r->settings_json;
-}
-
-const char *run_policy_text(const run *r) {
-    return r->policy_text;
 }
 
 void run_describe(const run *r, char *buf, size_t size) {

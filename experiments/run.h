@@ -68,13 +68,7 @@ const run_figures *run_get_figures(const run *r);
 /* NULL when no fits were given. */
 const belief *run_get_belief(const run *r);
 
-/* The settings as resolved, a JSON object. Owned by the run. */
-const char *run_get_settings(const run *r);
-
 /* One line for people: device, model, pools, policy. */
 void run_describe(const run *r, char *buf, size_t size);
-
-/* The policy as stored: its name and the settings that differ from the row's. */
-const char *run_policy_text(const run *r);
 
 #endif

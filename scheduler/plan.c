@@ -82,9 +82,9 @@ bool plan_occupies_compute(const plan *p) {
     return false;
 }
 
-/* The batch without the first n_recomputed tokens of each chunk, or with them. */
+/* The batch with padding, or without it and the first n_recomputed tokens of each chunk. */
 static batch_shape shape_of(const plan *p, bool with_recomputed) {
-    batch_shape b = {.n_tokens = p->n_padding};
+    batch_shape b = {.n_tokens = with_recomputed ? p->n_padding : 0};
     for (uint32_t i = 0; i < p->n_chunks; i++) {
         const plan_chunk *c = &p->chunks[i];
         uint32_t left_out = with_recomputed ? 0 : c->n_recomputed;

@@ -86,7 +86,7 @@ bool plan_occupies_compute(const plan *p);
 /* The composition of its first iteration, padding included. */
 batch_shape plan_shape(const plan *p);
 
-/* The same without the tokens whose KV had been computed before. */
+/* The same without padding and the tokens whose KV had been computed before. */
 batch_shape plan_shape_without_recompute(const plan *p);
 
 /* Contiguous pieces of a copy: neighbours on both sides are joined, unless K and V of every

@@ -134,7 +134,4 @@ uint32_t state_growth_horizon(const scheduler *s);
  * *survives is false when that came to be the sequence itself. ST_NO_MEMORY. */
 MUST_USE status state_grow_or_preempt(scheduler *s, uint32_t id, bool *survives);
 
-/* Content key of a sequence's block number `index`. */
-uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index);
-
 #endif
