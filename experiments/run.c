@@ -99,9 +99,7 @@ static status build(run *r, errbuf *err) {
     TRY(trace_open(&r->trace, &o->trace, err));
     if (o->profile) TRY(open_belief(r, err));
     r->setup.config.costs = r->belief ? belief_costs(r->belief) : NULL;
-    TRY(run_setup_executor(&r->executor, &r->setup, o, err));
-    r->setup.config.bind_early = r->executor.binds_blocks_early;
-    TRY(scheduler_create(&r->scheduler, c, err));
+    TRY(run_setup_serving(&r->scheduler, &r->executor, &r->setup, o, err));
     r->settings_json = run_setup_json(&r->setup, o);
     r->policy_text = run_setup_policy_text(&c->policy);
     r->machine_json = machine_describe();

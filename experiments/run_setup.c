@@ -192,6 +192,14 @@ status run_setup_executor(executor *out, const run_setup *s, const run_settings 
     return virtual_device_create(out, &config, err);
 }
 
+status run_setup_serving(scheduler **out, executor *device, const run_setup *s,
+                         const run_settings *o, errbuf *err) {
+    TRY(run_setup_executor(device, s, o, err));
+    scheduler_config config = s->config;
+    config.bind_early = device->binds_blocks_early;
+    return scheduler_create(out, &config, err);
+}
+
 /* Text or null. */
 static json_t *text_or_null(const char *text) {
     return text ? json_string(text) : json_null();

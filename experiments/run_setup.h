@@ -25,6 +25,11 @@ void run_setup_finish(run_setup *s);
 MUST_USE status run_setup_executor(executor *out, const run_setup *s,
                                    const run_settings *settings, errbuf *err);
 
+/* The executor and a scheduler for it. On error both are still to be released: *out may be
+ * NULL, device->destroy too, if they were so before. */
+MUST_USE status run_setup_serving(scheduler **out, executor *device, const run_setup *s,
+                                  const run_settings *settings, errbuf *err);
+
 /* All settings as resolved, a JSON object to be freed; NULL without memory. */
 char *run_setup_json(const run_setup *s, const run_settings *settings);
 

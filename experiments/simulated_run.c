@@ -9,7 +9,8 @@
 typedef struct replay {
     simulated_run run;
     const measured_run *measured;
-    size_t next; /* request to arrive */
+    size_t next;           /* request to arrive */
+    uint32_t n_output_max; /* declared by all: a policy does not see how long they will be */
     status watch_status;
 } replay;
 
@@ -25,7 +26,7 @@ static status next_request(void *context, request *out, uint32_t *n_output, errb
     *out = (request){.id = r->next++,
                      .arrival_ns = to_ns(q->arrival_s),
                      .n_prompt = q->n_prompt,
-                     .n_output_max = q->n_output};
+                     .n_output_max = r->n_output_max};
     *n_output = q->n_output;
     return ST_OK;
 }
@@ -86,8 +87,7 @@ static status run_replay(replay *r, const run_setup *setup, const run_settings *
                          errbuf *err) {
     scheduler *s = NULL;
     executor device = {0};
-    status st = scheduler_create(&s, &setup->config, err);
-    if (st == ST_OK) st = run_setup_executor(&device, setup, settings, err);
+    status st = run_setup_serving(&s, &device, setup, settings, err);
     if (st == ST_OK) st = serve_all(r, s, &device, err);
     if (device.destroy) device.destroy(device.context);
     scheduler_destroy(s);
@@ -98,7 +98,7 @@ status simulated_run_make(simulated_run *out, const measured_run *measured,
                           const run_settings *settings, errbuf *err) {
     run_setup setup;
     TRY(run_setup_init(&setup, settings, err));
-    replay r = {.measured = measured};
+    replay r = {.measured = measured, .n_output_max = setup.config.max_model_len};
     r.run.n = measured->n;
     r.run.ttft_s = calloc(measured->n, sizeof(*r.run.ttft_s));
     r.run.e2e_s = calloc(measured->n, sizeof(*r.run.e2e_s));

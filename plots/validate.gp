@@ -11,7 +11,7 @@ set style line 2 lc rgb "#d55e00" lw 2 dt (8, 4)
 set grid lc rgb "#d8d8d8" lt 1 dt 1 lw 1
 set border 3
 set tics nomirror
-set key bottom right
+set key bottom center
 
 side(name, column) = (strcol(1) eq name) ? column : NaN
 FORMATS = "png svg"

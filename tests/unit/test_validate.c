@@ -193,6 +193,23 @@ static void both_sides_are_figured_alike(void **state) {
             assert_near(v.rows[i].measured, 4.6); /* rank 0.9 x 4 of 1 2 3 4 5 */
 }
 
+/* A policy that reserves up to the declared limit holds the second of two short requests back:
+ * nothing tells it that they are short. */
+static void policies_do_not_see_how_long_the_measured_outputs_were(void **state) {
+    (void)state;
+    measured_request requests[] = {{0, 0, 1, 2, 500, 20}, {0, 0, 1, 2, 500, 20}};
+    const measured_run two = {requests, 2};
+    run_settings settings = run_settings_defaults();
+    settings.policy = "trtllm-no-evict";
+    settings.kv_blocks = 200;
+    settings.has_kv_blocks = true;
+    simulated_run s;
+    errbuf err = {0};
+    if (simulated_run_make(&s, &two, &settings, &err) != ST_OK) fail_msg("%s", err.text);
+    assert_true(s.ttft_s[1] > s.e2e_s[0]);
+    simulated_run_finish(&s);
+}
+
 /* ------------------------------------------------------------ asynchronous scheduling */
 
 /* TTFT of a request that arrives while another one decodes. */
@@ -317,6 +334,7 @@ int main(void) {
         cmocka_unit_test(wrong_input_is_named_with_its_line_and_value),
         cmocka_unit_test(settings_are_what_the_engine_was_started_with),
         cmocka_unit_test(both_sides_are_figured_alike),
+        cmocka_unit_test(policies_do_not_see_how_long_the_measured_outputs_were),
         cmocka_unit_test(an_asynchronous_scheduler_lets_an_arrival_wait_one_more_iteration),
         cmocka_unit_test(a_real_server_is_met_within_the_limits),
     };
