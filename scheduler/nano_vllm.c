@@ -101,4 +101,8 @@ static uint32_t horizon(const scheduler *s) {
     return state_growth_horizon(s);
 }
 
-const memory_policy nano_vllm_memory = {set_up, enqueue, schedule, horizon, length_stop};
+const memory_policy nano_vllm_memory = {.init = set_up,
+                                        .enqueue = enqueue,
+                                        .schedule = schedule,
+                                        .horizon = horizon,
+                                        .length_stop = length_stop};

@@ -32,8 +32,9 @@ typedef struct plan_copy {
     uint32_t seq;
     link_direction direction;
     bool ordered;
-    bool per_layer; /* one piece for K and one for V of each layer of each block, as vLLM V0
-                       lays KV out; otherwise a block is one piece and neighbours are joined */
+    bool write_back; /* in the background, of a sequence that stays */
+    bool per_layer;  /* one piece for K and one for V of each layer of each block, as vLLM V0
+                        lays KV out; otherwise a block is one piece and neighbours are joined */
     uint32_t first_pair, n_pairs; /* in plan.pairs */
 } plan_copy;
 

@@ -4,48 +4,121 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adaptive.h"
 #include "nano_vllm.h"
 #include "nearest.h"
+#include "order.h"
 #include "trtllm.h"
 #include "vllm_v0.h"
 #include "vllm_v1.h"
 
 #define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
+#define OUR_KEYS                                                                               \
+    "order mechanism victim fairness hysteresis min_service chunk watermark mixed beside "     \
+    "partial write_back split reserve"
+/* What adaptive has in common with its kin. */
+#define OURS    .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
 #define V1_KEYS "order watermark long_prefill_threshold full_isl prefix_cache async"
 
 static const policy_row rows[] = {
-    {"vllm-v0-recompute",
-     "vLLM v0.6.3, preempts by recomputing (its default)",
-     &vllm_v0_memory,
-     {.block_manager = 2, .watermark = 0.01},
-     V0_KEYS},
-    {"vllm-v0-swap",
-     "vLLM v0.6.3, preempts by swapping; aborts when the host pool is full",
-     &vllm_v0_memory,
-     {.block_manager = 2, .watermark = 0.01, .swap = true},
-     V0_KEYS},
-    {"vllm-v1",
-     "vLLM v0.25.1, synchronous; preempts by recomputing",
-     &vllm_v1_memory,
-     {.full_isl = true, .prefix_cache = true},
-     V1_KEYS},
-    {"nano-vllm",
-     "nano-vllm bb823b3; preempts by recomputing, its prefix cache is always on",
-     &nano_vllm_memory,
-     {.prefix_cache = true},
-     ""},
-    {"trtllm-no-evict",
-     "after TensorRT-LLM's GUARANTEED_NO_EVICT: reserves up to the output limit; read from the "
-     "sources, not executed",
-     &trtllm_no_evict_memory,
-     {0},
-     ""},
-    {"trtllm-max-utilization",
-     "after TensorRT-LLM's MAX_UTILIZATION: preempts the last by recomputing; read from the "
-     "sources, not executed",
-     &trtllm_max_utilization_memory,
-     {0},
-     ""},
+    {.name = "adaptive",
+     .text = "ours: each victim by its marginal cost, background write-back, learned order",
+     .memory = &adaptive_memory,
+     .defaults = {.fairness = 0.9,
+                  .hysteresis = 2,
+                  .min_service = 64,
+                  .mixed = true,
+                  .beside = true,
+                  .order = ORDER_GITTINS,
+                  .mechanism = MECHANISM_MARGINAL,
+                  .victim = VICTIM_CHEAPEST,
+                  .partial = true,
+                  .write_back = true,
+                  .split = true,
+                  .reserve = true},
+     .keys = OUR_KEYS},
+    {.name = "cost-aware",
+     .text = "AdaptiveLLM as published: per victim the cheaper of swap and recompute, HRRN",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .order = ORDER_HRRN, .mechanism = MECHANISM_CHEAPER},
+     .keys = OUR_KEYS},
+    {.name = "always-swap",
+     .text = "every victim is copied beside compute, FCFS",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_SWAP},
+     .keys = OUR_KEYS},
+    {.name = "always-recompute",
+     .text = "every victim is recomputed, in mixed batches, FCFS",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_RECOMPUTE},
+     .keys = OUR_KEYS},
+    {.name = "fcfs-watermark",
+     .text = "always-recompute that admits only while 5 % of the blocks stay free",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_RECOMPUTE, .watermark = 0.05},
+     .keys = OUR_KEYS},
+    {.name = "least-computed-first",
+     .text = "always-recompute whose victim is who has the fewest computed tokens",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_RECOMPUTE, .victim = VICTIM_LEAST_COMPUTED},
+     .keys = OUR_KEYS},
+    {.name = "min-waste",
+     .text = "after InferCept: least waste of memory times time, swaps within a free budget",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_MIN_WASTE},
+     .keys = OUR_KEYS},
+    {.name = "fastserve",
+     .text = "after FastServe: skip-join MLFQ, copies ahead of time, the least urgent swapped",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .order = ORDER_MLFQ, .mechanism = MECHANISM_SWAP, .partial = true,
+                  .write_back = true},
+     .keys = OUR_KEYS},
+    {.name = "srpt-oracle",
+     .text = "adaptive that knows output lengths: shortest remaining first",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .order = ORDER_SRPT_ORACLE, .mechanism = MECHANISM_MARGINAL,
+                  .partial = true, .write_back = true, .split = true, .reserve = true},
+     .keys = OUR_KEYS},
+    {.name = "oracle-bound",
+     .text = "bound: preempting costs nothing; with order=srpt-oracle it knows output lengths",
+     .memory = &adaptive_memory,
+     .defaults = {OURS, .mechanism = MECHANISM_FREE},
+     .keys = OUR_KEYS,
+     .simulated_only = true},
+    {.name = "vllm-v0-recompute",
+     .text = "vLLM v0.6.3, preempts by recomputing (its default)",
+     .memory = &vllm_v0_memory,
+     .defaults = {.block_manager = 2, .watermark = 0.01},
+     .keys = V0_KEYS},
+    {.name = "vllm-v0-swap",
+     .text = "vLLM v0.6.3, preempts by swapping; aborts when the host pool is full",
+     .memory = &vllm_v0_memory,
+     .defaults = {.block_manager = 2, .watermark = 0.01, .swap = true},
+     .keys = V0_KEYS},
+    {.name = "vllm-v1",
+     .text = "vLLM v0.25.1, synchronous; preempts by recomputing",
+     .memory = &vllm_v1_memory,
+     .defaults = {.full_isl = true, .prefix_cache = true},
+     .keys = V1_KEYS},
+    {.name = "nano-vllm",
+     .text = "nano-vllm bb823b3; preempts by recomputing, its prefix cache is always on",
+     .memory = &nano_vllm_memory,
+     .defaults = {.prefix_cache = true},
+     .keys = ""},
+    {.name = "trtllm-no-evict",
+     .text = "after TensorRT-LLM's GUARANTEED_NO_EVICT: reserves up to the output limit; read "
+             "from the "
+             "sources, not executed",
+     .memory = &trtllm_no_evict_memory,
+     .defaults = {0},
+     .keys = ""},
+    {.name = "trtllm-max-utilization",
+     .text = "after TensorRT-LLM's MAX_UTILIZATION: preempts the last by recomputing; read "
+             "from the "
+             "sources, not executed",
+     .memory = &trtllm_max_utilization_memory,
+     .defaults = {0},
+     .keys = ""},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -54,36 +127,45 @@ const policy_row *policy_rows(size_t *n) {
     return rows;
 }
 
-static bool arrived_before(const sequence *a, const sequence *b) {
-    if (a->req.arrival_ns != b->req.arrival_ns) return a->req.arrival_ns < b->req.arrival_ns;
-    return a->req.id < b->req.id;
-}
-
-static bool more_urgent(const sequence *a, const sequence *b) {
-    if (a->req.priority != b->req.priority) return a->req.priority < b->req.priority;
-    return arrived_before(a, b);
-}
-
-static const order_policy orders[N_ORDERS] = {
-    [ORDER_FCFS] = {"fcfs", arrived_before},
-    [ORDER_PRIORITY] = {"priority", more_urgent},
-};
-
 const order_policy *policy_order(const policy *p) {
-    return &orders[p->settings.order];
+    return &order_policies[p->settings.order];
 }
 
-typedef enum setting_kind { IS_BOOL, IS_COUNT, IS_SHARE, IS_CHOICE } setting_kind;
+static bool ranks(const policy *p) {
+    return p->row->memory == &adaptive_memory;
+}
+
+bool policy_needs_costs(const policy *p) {
+    uint32_t m = p->settings.mechanism;
+    bool compares =
+        m == MECHANISM_CHEAPER || m == MECHANISM_MARGINAL || m == MECHANISM_MIN_WASTE;
+    return ranks(p) && (compares || policy_order(p)->needs_costs);
+}
+
+bool policy_is_oracle(const policy *p) {
+    return policy_order(p)->is_oracle;
+}
+
+bool policy_uses_clients(const policy *p) {
+    return policy_order(p)->needs_clients;
+}
+
+typedef enum setting_kind { IS_BOOL, IS_COUNT, IS_SHARE, IS_KNOB, IS_CHOICE } setting_kind;
 
 typedef struct setting {
     const char *key;
     setting_kind kind;
     size_t offset;
-    uint32_t lowest, highest;   /* of a count */
+    uint32_t lowest, highest;   /* of a count or a knob */
     const char *const *choices; /* of a choice, NULL-terminated */
 } setting;
 
-static const char *const order_names[] = {"fcfs", "priority", NULL};
+static const char *const order_names[] = {"fcfs",       "priority",   "hrrn", "srpt-oracle",
+                                          "lpt-oracle", "sjf-prompt", "mlfq", "vtc",
+                                          "gittins",    NULL};
+static const char *const mechanism_names[] = {"recompute", "swap", "cheaper", "marginal",
+                                              "min-waste", "free", NULL};
+static const char *const victim_names[] = {"least-urgent", "least-computed", "cheapest", NULL};
 static const char *const host_full_names[] = {"abort", "recompute", NULL};
 
 #define AT(field) offsetof(policy_settings, field)
@@ -98,6 +180,18 @@ static const setting settings[] = {
     {"full_isl", IS_BOOL, AT(full_isl), 0, 0, NULL},
     {"prefix_cache", IS_BOOL, AT(prefix_cache), 0, 0, NULL},
     {"async", IS_BOOL, AT(async), 0, 0, NULL},
+    {"mechanism", IS_CHOICE, AT(mechanism), 0, 0, mechanism_names},
+    {"victim", IS_CHOICE, AT(victim), 0, 0, victim_names},
+    {"fairness", IS_KNOB, AT(fairness), 0, 1, NULL},
+    {"hysteresis", IS_KNOB, AT(hysteresis), 0, 1000, NULL},
+    {"min_service", IS_COUNT, AT(min_service), 0, 1u << 20, NULL},
+    {"chunk", IS_COUNT, AT(chunk), 0, 1u << 24, NULL},
+    {"mixed", IS_BOOL, AT(mixed), 0, 0, NULL},
+    {"beside", IS_BOOL, AT(beside), 0, 0, NULL},
+    {"partial", IS_BOOL, AT(partial), 0, 0, NULL},
+    {"write_back", IS_BOOL, AT(write_back), 0, 0, NULL},
+    {"split", IS_BOOL, AT(split), 0, 0, NULL},
+    {"reserve", IS_BOOL, AT(reserve), 0, 0, NULL},
 };
 enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };
 
@@ -171,6 +265,14 @@ static status parse_value(policy_settings *out, const setting *s, const char *va
         memcpy(field, &share, sizeof(share));
         return ST_OK;
     }
+    case IS_KNOB: {
+        double knob = strtod(value, &end);
+        if (end == value || *end || !(knob >= s->lowest && knob <= s->highest))
+            return fail(err, ST_INVALID, "%s is a number from %u to %u, not '%s'", s->key,
+                        s->lowest, s->highest, value);
+        memcpy(field, &knob, sizeof(knob));
+        return ST_OK;
+    }
     case IS_CHOICE: {
         uint32_t choice = 0;
         TRY(parse_choice(&choice, s, value, err));
@@ -208,6 +310,9 @@ status policy_parse(policy *out, const char *text, errbuf *err) {
         status st = parse_setting(&p, word, err);
         if (st != ST_OK) return st;
     }
+    if (p.settings.order > ORDER_PRIORITY && !ranks(&p))
+        return fail(err, ST_INVALID, "policy %s has order fcfs or priority, not %s",
+                    p.row->name, policy_order(&p)->name);
     *out = p;
     return ST_OK;
 }
@@ -228,6 +333,7 @@ static void value_text(char *buf, size_t size, const policy_settings *values,
         snprintf(buf, size, "%u", count);
         break;
     case IS_SHARE:
+    case IS_KNOB:
         memcpy(&share, field, sizeof(share));
         snprintf(buf, size, "%g", share);
         break;

@@ -17,8 +17,19 @@ typedef struct scheduler scheduler;
 
 typedef struct order_policy {
     const char *name;
-    /* True if a comes before b; a strict total order over different sequences. */
+    /* True if a comes before b; a strict total order over different sequences. NULL where the
+     * order is by rank alone. */
     bool (*before)(const sequence *a, const sequence *b);
+    /* Lower is more urgent; equal ranks go by arrival. Above 0 where the order preempts: then
+     * a ratio of ranks says how much more urgent one is, and `extra` is work, in decodes of a
+     * full batch, to be done before it can run. For policies that rank. */
+    double (*rank)(const scheduler *s, uint32_t id, double extra);
+    bool moves; /* the rank of a sequence changes while it runs, from one bucket of output
+                   lengths to the next, */
+    bool moves_always; /* ... or with each token, */
+    bool ages;         /* ... and while it waits */
+    bool preempts;     /* a running sequence may have to make room for a more urgent one */
+    bool needs_costs, needs_clients, is_oracle;
 } order_policy;
 
 typedef struct memory_policy {
@@ -34,10 +45,38 @@ typedef struct memory_policy {
     uint32_t (*horizon)(const scheduler *s);
     /* Output tokens at which the model's length stops a request. */
     uint32_t (*length_stop)(uint32_t n_prompt, uint32_t max_model_len);
+    /* A sequence got its last token and is about to leave; NULL when that is of no interest. */
+    void (*finished)(scheduler *s, uint32_t id);
 } memory_policy;
 
-enum { ORDER_FCFS, ORDER_PRIORITY, N_ORDERS };
+enum {
+    ORDER_FCFS,
+    ORDER_PRIORITY, /* the last one that vLLM has */
+    ORDER_HRRN,
+    ORDER_SRPT_ORACLE,
+    ORDER_LPT_ORACLE,
+    ORDER_SJF_PROMPT,
+    ORDER_MLFQ,
+    ORDER_VTC,
+    ORDER_GITTINS,
+    N_ORDERS
+};
 enum { HOST_FULL_ABORT, HOST_FULL_RECOMPUTE, N_HOST_FULL };
+/* How the KV of a victim leaves the device: dropped, copied, or what is predicted to be
+ * cheaper: alone (the paper's), under the load at hand (ours), by InferCept's waste; or for
+ * nothing, which only a simulation can do. */
+enum {
+    MECHANISM_RECOMPUTE,
+    MECHANISM_SWAP,
+    MECHANISM_CHEAPER,
+    MECHANISM_MARGINAL,
+    MECHANISM_MIN_WASTE,
+    MECHANISM_FREE,
+    N_MECHANISMS
+};
+/* Who leaves: the least urgent, the one with the fewest computed tokens, or the one whose
+ * blocks cost the least to free. */
+enum { VICTIM_LEAST_URGENT, VICTIM_LEAST_COMPUTED, VICTIM_CHEAPEST, N_VICTIMS };
 
 /* The settings of all policies; a row says which of them it takes. */
 typedef struct policy_settings {
@@ -52,6 +91,19 @@ typedef struct policy_settings {
     bool full_isl;     /* vLLM V1 from v0.19: admit only with room for the whole prompt */
     bool prefix_cache; /* vLLM V1, nano-vllm: share and keep blocks of equal content */
     bool async;        /* vLLM V1: decide on an iteration while the one before runs */
+
+    /* Of adaptive and its kin. */
+    uint32_t mechanism, victim; /* MECHANISM_, VICTIM_ */
+    double fairness;            /* share of admissions by rank; the others go to the oldest */
+    double hysteresis;    /* a rank must be lower by this share to preempt for order alone */
+    uint32_t min_service; /* tokens between two preemptions of a sequence */
+    uint32_t chunk;       /* prefill tokens of an iteration with decodes; 0: no limit */
+    bool mixed;           /* prefills and decodes in one iteration */
+    bool beside;          /* copies run beside compute */
+    bool partial;         /* take only as many blocks from a victim as are needed */
+    bool write_back;      /* copy full blocks to the host while the link is idle */
+    bool split;           /* restore the front by recompute while the rest streams in */
+    bool reserve;         /* keep room for the expected growth when admitting */
 } policy_settings;
 
 typedef struct policy_row {
@@ -59,7 +111,8 @@ typedef struct policy_row {
     const char *text; /* one line: what it is, and what it approximates */
     const memory_policy *memory;
     policy_settings defaults;
-    const char *keys; /* settings it takes, separated by spaces */
+    const char *keys;    /* settings it takes, separated by spaces */
+    bool simulated_only; /* no device can do what it assumes */
 } policy_row;
 
 typedef struct policy {
@@ -81,5 +134,10 @@ void policy_each_setting(const policy *p,
 
 /* The order policy that the settings name. */
 const order_policy *policy_order(const policy *p);
+
+/* Does it ask a predictor, is it told true output lengths, does it tell clients apart? */
+bool policy_needs_costs(const policy *p);
+bool policy_is_oracle(const policy *p);
+bool policy_uses_clients(const policy *p);
 
 #endif

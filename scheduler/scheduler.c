@@ -21,6 +21,10 @@ static status check_config(const scheduler_config *c, errbuf *err) {
     if (c->max_seqs == 0) return fail(err, ST_INVALID, "max-seqs is 0");
     if (c->max_batched_tokens == 0) return fail(err, ST_INVALID, "max-batched-tokens is 0");
     if (c->max_model_len == 0) return fail(err, ST_INVALID, "max-model-len is 0");
+    if (policy_needs_costs(&c->policy) && !c->costs)
+        return fail(err, ST_INVALID,
+                    "policy %s needs a predictor: give its fits with --profile",
+                    c->policy.row->name);
     if (c->pad_tokens > 0 && !c->costs)
         return fail(err, ST_INVALID, "padding needs a predictor: give its fits with --profile");
     if (c->horizon_max == 0 || c->horizon_max > HORIZON_MAX)
@@ -69,6 +73,8 @@ void scheduler_destroy(scheduler *s) {
     if (!s) return;
     for (uint32_t i = 0; i < s->n_flying; i++) free(s->flying[i].pairs);
     free(s->flying);
+    free(s->pairs);
+    if (s->destroy_policy_state) s->destroy_policy_state(s->policy_state);
     free(s->leaked);
     free(s->free_trail);
     free(s->free_host_trail);
@@ -88,6 +94,16 @@ status scheduler_add(scheduler *s, uint32_t *id, const request *req) {
     seq_at(s, *id)->n_output_max = stop < req->n_output_max ? stop : req->n_output_max;
     s->memory->enqueue(s, *id);
     return ST_OK;
+}
+
+bool scheduler_is_oracle(const scheduler *s) {
+    return policy_is_oracle(&s->config.policy);
+}
+
+void scheduler_reveal(scheduler *s, uint32_t id, uint32_t n_output) {
+    assert(scheduler_is_oracle(s));
+    sequence *q = seq_at(s, id);
+    q->n_output_true = n_output < q->n_output_max ? n_output : q->n_output_max;
 }
 
 /* Takes the blocks of the horizon's later iterations, in the order of single steps. */
@@ -206,6 +222,7 @@ static status complete_chunk(scheduler *s, const plan_chunk *chunk, int64_t end_
 
 static void finish_sequence(scheduler *s, uint32_t id) {
     state_leave_cohort(s, id);
+    if (s->memory->finished) s->memory->finished(s, id);
     sequence_list_remove(&s->running, &s->table, id);
     state_release(s, id);
 }
@@ -259,6 +276,9 @@ void scheduler_copy_done(scheduler *s, uint64_t copy_id) {
     }
     s->n_late_device += kv_pool_n_free(s->device) - n_device;
     s->n_late_host += kv_pool_n_free(s->host) - n_host;
+    sequence *q = seq_at(s, f->seq);
+    if (q->state != SEQ_UNUSED && q->req.id == f->request_id)
+        --*(f->direction == LINK_TO_HOST ? &q->n_leaving : &q->n_arriving);
     free(f->pairs);
     s->flying[i] = s->flying[--s->n_flying];
 }

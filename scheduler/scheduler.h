@@ -38,6 +38,12 @@ void scheduler_destroy(scheduler *s);
 /* A request arrived; its slot goes to *id. ST_NO_MEMORY: nothing changed. */
 MUST_USE status scheduler_add(scheduler *s, uint32_t *id, const request *req);
 
+/* Does the policy want to be told true output lengths? Only oracles do. */
+bool scheduler_is_oracle(const scheduler *s);
+
+/* Tells the true output length of a sequence that was just added, for oracles only. */
+void scheduler_reveal(scheduler *s, uint32_t id, uint32_t n_output);
+
 /* Decides the next iteration at now_ns. *out stays the scheduler's and holds until the next
  * call. Ignored sequences of the plan have left the queues; the caller ends them with
  * scheduler_end. ST_ABORTED with a message: the modelled system stops here. ST_NO_MEMORY. */

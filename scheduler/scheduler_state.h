@@ -9,6 +9,9 @@
 /* An asynchronous copy that has not completed: it holds its blocks on both sides. */
 typedef struct flying_copy {
     uint64_t id;
+    uint32_t seq;        /* slot that it was started for, which may have ended since */
+    uint64_t request_id; /* tells whether it has */
+    link_direction direction;
     block_pair *pairs; /* [n_pairs] */
     uint32_t n_pairs;
 } flying_copy;
@@ -38,8 +41,13 @@ struct scheduler {
     uint64_t n_copies;
     flying_copy *flying; /* [n_flying] */
     uint32_t n_flying, flying_capacity;
+    bool ordered_copies; /* the policy's copies run on the compute stream (for comparison) */
+    block_pair *pairs;   /* [pairs_capacity] scratch */
+    uint32_t pairs_capacity;
 
     uint32_t n_bound_ahead; /* device blocks taken for later iterations of the plan */
+    void *policy_state;     /* of the memory policy, which makes it in init */
+    void (*destroy_policy_state)(void *policy_state);
     uint32_t n_late_device, n_late_host;    /* freed by copies that completed during the plan */
     uint32_t *free_trail, *free_host_trail; /* [HORIZON_MAX] free blocks per iteration */
     uint32_t *finish_order;                 /* [finish_capacity] */
@@ -87,11 +95,32 @@ MUST_USE status state_swap_out(scheduler *s, uint32_t id);
 /* The way back: takes device blocks, which must be free, and frees the host's. */
 MUST_USE status state_swap_in(scheduler *s, uint32_t id);
 
+/* Takes a sequence that is in no queue off the batch; its KV stays where it is. The caller
+ * queues it among the swapped, or takes its KV by the moves below. ST_NO_MEMORY. */
+MUST_USE status state_pause(scheduler *s, uint32_t id);
+
+/* Drops the KV of a paused sequence behind its first n_tokens, on both sides. */
+void state_drop_behind(scheduler *s, uint32_t id, uint32_t n_tokens);
+
+/* Copies blocks [first, first + n) of a sequence that lack a copy on the host, which must have
+ * room for them; they stay on the device. ST_NO_MEMORY. */
+MUST_USE status state_copy_to_host(scheduler *s, uint32_t id, uint32_t first, uint32_t n,
+                                   bool write_back);
+
+/* Copies blocks [first, first + n) of a sequence that are not on the device, which must have
+ * room for them; they stay on the host. ST_NO_MEMORY. */
+MUST_USE status state_copy_to_device(scheduler *s, uint32_t id, uint32_t first, uint32_t n);
+
+/* Gives blocks [first, first + n) of a sequence, which are on the host alone, device blocks
+ * that will be computed anew; they must be free. */
+void state_take_device(scheduler *s, uint32_t id, uint32_t first, uint32_t n);
+
 /* A sequence that is in no queue ends here, without its blocks on the host being freed if leak.
  */
 MUST_USE status state_ignore(scheduler *s, uint32_t id, bool leak);
 
-/* Starts an asynchronous copy of n_pairs blocks; they are held until it completes. */
+/* Starts an asynchronous copy of n_pairs blocks of a sequence; they are held until it
+ * completes. */
 MUST_USE status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
                                  const block_pair *pairs, uint32_t n_pairs);
 

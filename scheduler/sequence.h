@@ -30,7 +30,7 @@ typedef enum sequence_state {
     SEQ_WAITING, /* new or preempted, its device blocks are gone */
     SEQ_STARTED, /* first among the waiting, partly computed; holds device blocks */
     SEQ_RUNNING, /* admitted; holds device blocks */
-    SEQ_SWAPPED, /* its blocks are on the host */
+    SEQ_SWAPPED, /* paused: its KV is on the host, or not yet taken off the device */
 } sequence_state;
 
 typedef struct kv_slot {
@@ -54,7 +54,12 @@ typedef struct sequence {
     uint32_t phase_prev, phase_next; /* in its bucket of the cohort */
     kv_slot *slots;                  /* [n_slots] block table */
     uint32_t n_slots, slots_capacity;
+    /* While a restore is under way: tokens [0, n_front) are computed again, [n_front, n_kept)
+     * stream in; n_kept is 0 otherwise. */
+    uint32_t n_front, n_kept;
+    uint32_t n_arriving, n_leaving; /* its copies in flight to the device and to the host */
     uint32_t n_preemptions;
+    uint32_t n_output_true; /* for policies that are oracles; 0 under all others */
     int64_t first_scheduled_ns, first_token_ns, last_token_ns;
 } sequence;
 

@@ -26,6 +26,7 @@ static status admit(loop *l, errbuf *err) {
         return ST_OK;
     }
     status st = scheduler_add(l->s, &id, &l->next);
+    if (st == ST_OK && scheduler_is_oracle(l->s)) scheduler_reveal(l->s, id, l->next_n_output);
     if (st == ST_OK)
         st = l->e->admit(l->e->context, scheduler_table(l->s), id, l->next_n_output);
     if (st == ST_OK) return ST_OK;

@@ -63,6 +63,8 @@ status state_plan_chunk(scheduler *s, uint32_t id, uint32_t n) {
     sequence *q = seq_at(s, id);
     assert(!q->in_cohort && n > 0);
     assert(q->n_computed + n <= sequence_len(q));
+    /* Nothing is computed on KV that has not arrived: until then only the front is. */
+    assert(q->n_arriving == 0 || q->n_computed + n <= q->n_front);
     uint32_t end = q->n_computed + n;
     uint32_t known = q->n_kv_peak < end ? q->n_kv_peak : end;
     plan_chunk chunk = {.seq = id,
@@ -165,6 +167,95 @@ static status leak_host_blocks(scheduler *s, sequence *q) {
     return ST_OK;
 }
 
+status state_pause(scheduler *s, uint32_t id) {
+    TRY(book_preemption(s, id));
+    sequence *q = seq_at(s, id);
+    assert(q->n_kept == 0 && q->n_arriving == 0); /* not while it is restored */
+    q->decoding = false;
+    q->state = SEQ_SWAPPED;
+    state_drop_behind(s, id, q->n_computed);
+    return ST_OK;
+}
+
+void state_drop_behind(scheduler *s, uint32_t id, uint32_t n_tokens) {
+    sequence *q = seq_at(s, id);
+    assert(n_tokens <= q->n_computed);
+    uint32_t n_slots = blocks_for(s, n_tokens);
+    while (q->n_slots > n_slots) {
+        kv_slot slot = q->slots[--q->n_slots];
+        if (slot.device != KV_NO_BLOCK) kv_pool_release(s->device, slot.device);
+        if (slot.host != KV_NO_BLOCK) kv_pool_release(s->host, slot.host);
+    }
+    q->n_computed = n_tokens;
+}
+
+/* An asynchronous copy of the pairs, or an ordered one where the policy wants those. */
+static status copy_pairs(scheduler *s, uint32_t id, link_direction direction, uint32_t n,
+                         bool write_back) {
+    if (n == 0) return ST_OK;
+    if (!s->ordered_copies) {
+        TRY(state_copy_async(s, id, direction, s->pairs, n));
+        s->plan.copies[s->plan.n_copies - 1].write_back = write_back;
+        return ST_OK;
+    }
+    plan_copy copy = {.id = s->n_copies++,
+                      .seq = id,
+                      .direction = direction,
+                      .ordered = true,
+                      .write_back = write_back,
+                      .first_pair = s->plan.n_pairs,
+                      .n_pairs = n};
+    for (uint32_t i = 0; i < n; i++) TRY(plan_add_pair(&s->plan, s->pairs[i]));
+    return plan_add_copy(&s->plan, copy);
+}
+
+static status reserve_pairs(scheduler *s, uint32_t n) {
+    if (n <= s->pairs_capacity) return ST_OK;
+    block_pair *pairs = realloc(s->pairs, 2 * n * sizeof(*pairs));
+    if (!pairs) return ST_NO_MEMORY;
+    s->pairs = pairs;
+    s->pairs_capacity = 2 * n;
+    return ST_OK;
+}
+
+status state_copy_to_host(scheduler *s, uint32_t id, uint32_t first, uint32_t n,
+                          bool write_back) {
+    uint32_t n_pairs = 0;
+    TRY(reserve_pairs(s, n));
+    for (uint32_t i = first; i < first + n; i++) {
+        kv_slot *slot = &seq_at(s, id)->slots[i];
+        if (slot->host != KV_NO_BLOCK) continue;
+        assert(slot->device != KV_NO_BLOCK);
+        slot->host = kv_pool_take(s->host);
+        assert(slot->host != KV_NO_BLOCK);
+        s->pairs[n_pairs++] = (block_pair){slot->device, slot->host};
+    }
+    return copy_pairs(s, id, LINK_TO_HOST, n_pairs, write_back);
+}
+
+status state_copy_to_device(scheduler *s, uint32_t id, uint32_t first, uint32_t n) {
+    uint32_t n_pairs = 0;
+    TRY(reserve_pairs(s, n));
+    for (uint32_t i = first; i < first + n; i++) {
+        kv_slot *slot = &seq_at(s, id)->slots[i];
+        if (slot->device != KV_NO_BLOCK) continue;
+        assert(slot->host != KV_NO_BLOCK);
+        slot->device = kv_pool_take(s->device);
+        assert(slot->device != KV_NO_BLOCK);
+        s->pairs[n_pairs++] = (block_pair){slot->device, slot->host};
+    }
+    return copy_pairs(s, id, LINK_TO_DEVICE, n_pairs, false);
+}
+
+void state_take_device(scheduler *s, uint32_t id, uint32_t first, uint32_t n) {
+    for (uint32_t i = first; i < first + n; i++) {
+        kv_slot *slot = &seq_at(s, id)->slots[i];
+        assert(slot->device == KV_NO_BLOCK);
+        slot->device = kv_pool_take(s->device);
+        assert(slot->device != KV_NO_BLOCK);
+    }
+}
+
 status state_ignore(scheduler *s, uint32_t id, bool leak) {
     TRY(plan_add_ignored(&s->plan, id));
     if (leak) TRY(leak_host_blocks(s, seq_at(s, id)));
@@ -184,7 +275,10 @@ status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
     block_pair *kept = malloc(n_pairs * sizeof(*kept));
     if (!kept) return ST_NO_MEMORY;
     memcpy(kept, pairs, n_pairs * sizeof(*kept));
-    s->flying[s->n_flying++] = (flying_copy){s->n_copies, kept, n_pairs};
+    sequence *q = seq_at(s, seq);
+    ++*(direction == LINK_TO_HOST ? &q->n_leaving : &q->n_arriving);
+    s->flying[s->n_flying++] =
+        (flying_copy){s->n_copies, seq, q->req.id, direction, kept, n_pairs};
     plan_copy copy = {.id = s->n_copies++,
                       .seq = seq,
                       .direction = direction,

@@ -122,7 +122,11 @@ static uint32_t horizon(const scheduler *s) {
     return state_growth_horizon(s);
 }
 
-const memory_policy trtllm_no_evict_memory = {NULL, enqueue, schedule_no_evict, horizon,
-                                              length_stop};
-const memory_policy trtllm_max_utilization_memory = {NULL, enqueue, schedule_max_utilization,
-                                                     horizon, length_stop};
+const memory_policy trtllm_no_evict_memory = {.enqueue = enqueue,
+                                              .schedule = schedule_no_evict,
+                                              .horizon = horizon,
+                                              .length_stop = length_stop};
+const memory_policy trtllm_max_utilization_memory = {.enqueue = enqueue,
+                                                     .schedule = schedule_max_utilization,
+                                                     .horizon = horizon,
+                                                     .length_stop = length_stop};

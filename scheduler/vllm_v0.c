@@ -313,4 +313,5 @@ static uint32_t horizon(const scheduler *s) {
     return ticks > 0 ? ticks : 1;
 }
 
-const memory_policy vllm_v0_memory = {NULL, enqueue, schedule, horizon, length_stop};
+const memory_policy vllm_v0_memory = {
+    .enqueue = enqueue, .schedule = schedule, .horizon = horizon, .length_stop = length_stop};

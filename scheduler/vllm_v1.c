@@ -185,4 +185,8 @@ static uint32_t horizon(const scheduler *s) {
     return state_growth_horizon(s);
 }
 
-const memory_policy vllm_v1_memory = {hold_null_block, enqueue, schedule, horizon, length_stop};
+const memory_policy vllm_v1_memory = {.init = hold_null_block,
+                                      .enqueue = enqueue,
+                                      .schedule = schedule,
+                                      .horizon = horizon,
+                                      .length_stop = length_stop};

@@ -76,8 +76,12 @@ static uint32_t length_stop(uint32_t n_prompt, uint32_t max_model_len) {
     return max_model_len - n_prompt;
 }
 
-static const memory_policy scripted = {NULL, enqueue, schedule, horizon, length_stop};
-static const policy_row row = {"scripted", "copies by script", &scripted, {0}, ""};
+static const memory_policy scripted = {.enqueue = enqueue,
+                                       .schedule = schedule,
+                                       .horizon = horizon,
+                                       .length_stop = length_stop};
+static const policy_row row = {
+    .name = "scripted", .text = "copies by script", .memory = &scripted, .keys = ""};
 
 /* 2 ms per iteration, 1 ms per block copied, half as fast again with both ways busy. */
 static const plain_latency plain = {.iteration_s = 2e-3, .byte_s = 1e-9, .copy_slowdown = 1.5};

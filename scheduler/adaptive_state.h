@@ -1,0 +1,171 @@
+/* adaptive_state.h - what the parts of the adaptive policy share.
+ *
+ * A sequence is *inside* while it is among the running, *outside* otherwise: waiting (no KV) or
+ * swapped (paused, with the KV of its first n_computed tokens on the device, the host, or
+ * both). Who is outside is in both heaps, unless copies of its blocks to the host are under way
+ * (then in `departing`). Of a paused sequence the blocks on the device are a prefix of its
+ * table. */
+#ifndef ADAPTIVE_STATE_H
+#define ADAPTIVE_STATE_H
+
+#include "length_estimate.h"
+#include "rank_heap.h"
+#include "scheduler_state.h"
+
+/* What the policy knows of a sequence beside its state; by slot. */
+typedef struct adaptive_note {
+    double rank;            /* by the order policy, as of the last look */
+    double solo_start;      /* time of its prefill alone, in lone decode tokens */
+    int64_t served_ns;      /* compute time it took part in, until it last came inside */
+    int64_t inside_ns;      /* the clock then */
+    uint32_t bucket;        /* of output lengths that it has reached */
+    uint32_t n_output_then; /* outputs when it last came inside */
+    uint32_t n_charged;     /* outputs that its client was charged for */
+    uint32_t n_on_host;     /* leading blocks that have a copy on the host */
+    bool copies;            /* it leaves by copy, not by drop */
+    bool senior;            /* admitted as the oldest: stays inside if memory allows */
+} adaptive_note;
+
+/* Service that a client got, in tokens as VTC weighs them, and its requests in the system. */
+typedef struct client_account {
+    double charged;
+    uint32_t n_requests;
+} client_account;
+
+/* A growing array of slots. */
+typedef struct slot_list {
+    uint32_t *seqs; /* [n] */
+    uint32_t n, capacity;
+} slot_list;
+
+typedef struct adaptive {
+    length_estimate *lengths;
+    adaptive_note *notes; /* [n_notes] */
+    uint32_t n_notes;
+    rank_heap fresh, paused; /* by rank: the waiting and the swapped */
+    rank_heap by_age;        /* both */
+    slot_list resident;      /* paused, with blocks on the device */
+    slot_list departing;     /* paused, with copies to the host under way */
+    client_account *clients; /* [n_clients], for vtc */
+    uint32_t n_clients;
+
+    /* Rates that stay as they are for the whole run, so that ranks of different moments can be
+     * compared. */
+    double token_s; /* a decode alone on the device */
+    double slot_s;  /* device time of one decode in a full batch */
+    double block_copy_s[N_LINK_DIRECTIONS];
+
+    int64_t clock_ns; /* compute time so far */
+    int64_t asked_ns;
+    bool computes;                         /* the latest plan occupies compute */
+    double iteration_s;                    /* the latest */
+    double link_free_s[N_LINK_DIRECTIONS]; /* when the copies started so far will be done */
+    batch_shape batch;                     /* of the latest plan */
+    bool last_copied;                      /* the latest victim left by copy */
+    uint64_t n_admitted, n_by_age;
+    uint32_t n_asked;     /* calls since the outside was ranked anew */
+    uint32_t reserve;     /* blocks for expected growth */
+    uint32_t reserve_age; /* calls since that was estimated */
+    uint32_t n_budget;    /* tokens left in the plan at hand */
+} adaptive;
+
+static inline adaptive *adaptive_of(const scheduler *s) {
+    return s->policy_state;
+}
+
+static inline adaptive_note *note_of(const scheduler *s, uint32_t id) {
+    return &adaptive_of(s)->notes[id];
+}
+
+static inline double now_s(const scheduler *s) {
+    return (double)s->now_ns * 1e-9;
+}
+
+static inline uint32_t n_output_of(const scheduler *s, uint32_t id) {
+    return cohort_n_output(&s->cohort, &s->table.seqs[id]);
+}
+
+static inline uint32_t n_computed_of(const scheduler *s, uint32_t id) {
+    return cohort_n_computed(&s->cohort, &s->table.seqs[id]);
+}
+
+MUST_USE status slot_list_add(slot_list *l, uint32_t seq);
+void slot_list_remove(slot_list *l, uint32_t seq); /* nothing happens when it is not in */
+
+/* ---- adaptive.c */
+
+/* Plans a chunk of a running sequence outside of the cohort, as far as the budget and the KV
+ * that has arrived allow. */
+MUST_USE status adaptive_run_chunk(scheduler *s, uint32_t id);
+
+/* Seconds to wait for, and of, n_blocks over the link in one direction. */
+double adaptive_wait_s(const scheduler *s, link_direction direction);
+double adaptive_copy_s(const scheduler *s, link_direction direction, uint32_t n_blocks);
+
+/* Notes that a copy of n_blocks was started. */
+void adaptive_book_copy(scheduler *s, link_direction direction, uint32_t n_blocks);
+
+/* Takes a sequence out of the heaps. */
+void adaptive_leave_heaps(scheduler *s, uint32_t id);
+
+/* Is it back from outside only since a few tokens? */
+bool adaptive_is_fresh(const scheduler *s, uint32_t id);
+
+/* Makes a sequence that left the running ones one of the outside. */
+MUST_USE status adaptive_go_outside(scheduler *s, uint32_t id);
+
+/* ---- adaptive_evict.c */
+
+/* Sees to it that n device blocks are free, by taking those of paused sequences and then by
+ * pausing running ones, but not `except`. *done is false when it cannot be done now: copies
+ * under way must end first, or there is nobody left to take from. */
+MUST_USE status adaptive_make_free(scheduler *s, uint32_t n, uint32_t except, bool *done);
+
+/* Device blocks that paused sequences other than `except` hold. */
+uint32_t adaptive_n_resident(const scheduler *s, uint32_t except);
+
+/* Device blocks that will be free when copies under way have ended. */
+uint32_t adaptive_n_departing(const scheduler *s);
+
+/* Takes n blocks (or all there are) from paused sequences, the least urgent first. */
+MUST_USE status adaptive_reclaim(scheduler *s, uint32_t n, uint32_t except);
+
+/* Host blocks that can be had: free ones, and copies of what is on the device as well. */
+uint32_t adaptive_n_host_room(const scheduler *s);
+
+/* Device time that it would cost to pause a running sequence and to restore it later. */
+double adaptive_leave_s(const scheduler *s, uint32_t id);
+
+/* Pauses a running sequence. */
+MUST_USE status adaptive_pause(scheduler *s, uint32_t id);
+
+/* Frees host blocks until n are free, by giving up copies of blocks that are on the device,
+ * too; false when that is not enough. */
+bool adaptive_make_host_room(scheduler *s, uint32_t n);
+
+/* Starts background copies of the blocks that will probably have to go next. */
+MUST_USE status adaptive_write_back(scheduler *s);
+
+/* Iterations, at least 1, in which no blocks must be freed and none will be written back, given
+ * that nobody is outside. */
+uint32_t adaptive_quiet_ticks(const scheduler *s);
+
+/* ---- adaptive_restore.c */
+
+/* Brings a paused sequence that was taken from the outside back among the running; the blocks
+ * for all its tokens are free. */
+MUST_USE status adaptive_restore(scheduler *s, uint32_t id);
+
+/* A running sequence whose last copy arrived and whose front is computed is whole again. */
+void adaptive_end_restore(scheduler *s, uint32_t id);
+
+/* Device blocks that a sequence outside lacks to run. */
+uint32_t adaptive_n_lacking(const scheduler *s, uint32_t id);
+
+/* ---- adaptive_admit.c */
+
+/* Lets sequences from outside in as long as there is room for them, or for the more urgent ones
+ * if the order preempts. */
+MUST_USE status adaptive_admit(scheduler *s);
+
+#endif
