@@ -16,25 +16,20 @@ typedef struct mean_error {
 struct belief {
     fitted_model *model;
     cost_model costs;
-    mean_error iterations, recomputes;
+    mean_error iterations, recomputes, copies;
     double window[BELIEF_WINDOW], window_sum;
     uint64_t n_off, n_drifts;
     noticed_drift drifts[BELIEF_DRIFTS_MAX];
 };
 
-status belief_create(belief **out, const char *profile, const char *device, const char *model,
+status belief_create(belief **out, profile_store *store, const char *device, const char *model,
                      uint32_t tp, errbuf *err) {
     belief *b = calloc(1, sizeof(*b));
     if (!b) return fail(err, ST_NO_MEMORY, "out of memory for the predictor");
-    profile_store *store;
-    status st = profile_store_open(&store, profile, DATABASE_READ, err);
-    if (st == ST_OK) {
-        st = fitted_model_load(&b->model, store, device, model, tp, err);
-        profile_store_close(store);
-    }
+    status st = fitted_model_load(&b->model, store, device, model, tp, err);
     if (st == ST_OK && !fitted_model_has_iteration(b->model))
-        st = fail(err, ST_NOT_FOUND, "%s: no fit of iterations of %s on %s", profile, model,
-                  device);
+        st = fail(err, ST_NOT_FOUND, "no fit of iterations of %s on %s, tp %u", model, device,
+                  (unsigned)tp);
     if (st != ST_OK) {
         belief_destroy(b);
         return st;
@@ -42,6 +37,11 @@ status belief_create(belief **out, const char *profile, const char *device, cons
     b->costs = fitted_model_costs(b->model);
     *out = b;
     return ST_OK;
+}
+
+bool belief_knows_copies(const belief *b) {
+    return fitted_model_has_copy(b->model, LINK_TO_HOST) &&
+           fitted_model_has_copy(b->model, LINK_TO_DEVICE);
 }
 
 const cost_model *belief_costs(const belief *b) {
@@ -66,9 +66,9 @@ static void slide_window(belief *b, double error) {
     if (b->iterations.n + 1 >= BELIEF_WINDOW && b->window_sum > OFF * BELIEF_WINDOW) b->n_off++;
 }
 
-static void note_drift(belief *b, double t_s) {
+static void note_drift(belief *b, double t_s, bool of_copies) {
     if (b->n_drifts < BELIEF_DRIFTS_MAX)
-        b->drifts[b->n_drifts] = (noticed_drift){t_s, b->iterations.n};
+        b->drifts[b->n_drifts] = (noticed_drift){t_s, b->iterations.n, of_copies};
     b->n_drifts++;
 }
 
@@ -77,7 +77,8 @@ static void compare(belief *b, const batch_shape *batch, double measured_s, doub
     double error = fabs(predicted_s / measured_s - 1);
     slide_window(b, error);
     add_error(&b->iterations, error);
-    if (b->costs.observe_iteration(b->costs.context, batch, measured_s)) note_drift(b, t_s);
+    if (b->costs.observe_iteration(b->costs.context, batch, measured_s))
+        note_drift(b, t_s, false);
 }
 
 /* The same estimate of the truth as of the belief: an iteration with and without the tokens. */
@@ -104,6 +105,29 @@ void belief_iterated(belief *b, const iteration_span *span) {
     }
 }
 
+static double copy_s(const belief *b, const copy_in_flight *c, bool other_busy) {
+    return b->costs.copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, other_busy)
+        .s;
+}
+
+double belief_predict_copy(const belief *b, const copy_in_flight *c) {
+    if (!fitted_model_has_copy(b->model, c->direction)) return NAN;
+    return copy_s(b, c, c->other_busy);
+}
+
+/* The error counts what was not known at submission. What is learnt must not: the time that the
+ * copy shared the link is taken at the rate that the fits have for it. */
+void belief_copied(belief *b, const copy_in_flight *c, double busy_share, double measured_s,
+                   double t_s) {
+    if (isnan(c->predicted_s) || measured_s <= 0) return;
+    add_error(&b->copies, fabs(c->predicted_s / measured_s - 1));
+    double slower = copy_s(b, c, true) / copy_s(b, c, false);
+    double alone_s = measured_s * (1 - busy_share + busy_share / slower);
+    if (b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, false,
+                              alone_s))
+        note_drift(b, t_s, true);
+}
+
 static void set(run_figures *f, figure_id id, const mean_error *m) {
     if (m->n == 0) return;
     f->value[id] = m->sum / (double)m->n;
@@ -112,6 +136,7 @@ static void set(run_figures *f, figure_id id, const mean_error *m) {
 
 void belief_figures(const belief *b, run_figures *out) {
     set(out, FIG_predictor_mape_iteration, &b->iterations);
+    set(out, FIG_predictor_mape_swap, &b->copies);
     set(out, FIG_predictor_mape_recompute, &b->recomputes);
 }
 

@@ -11,6 +11,7 @@
 static const option_row replay_options[] = {
     {"policy", OPTION_TEXT, AT(policy), OPTION_NO_FLAG},
     {"profile", OPTION_TEXT, AT(profile), OPTION_NO_FLAG},
+    {"auto-profile", OPTION_FLAG, AT(auto_profile), OPTION_NO_FLAG},
     {"host-step-us", OPTION_REAL, AT(host_step_us), OPTION_NO_FLAG},
     {"pad-tokens", OPTION_COUNT, AT(pad_tokens), OPTION_NO_FLAG},
     {"no-horizon", OPTION_FLAG, AT(no_horizon), OPTION_NO_FLAG},
@@ -38,7 +39,14 @@ static void print_usage(FILE *out) {
         "Requests\n%s%s\n"
         "Device, model and limits\n%s"
         "  --profile DB             fits to predict with, and samples for --latency measured\n"
-        "  --host-step-us X         with it: host time of a step beside the samples; 0\n\n"
+        "  --auto-profile           where these have no fits for this device, model and tp: "
+        "measure\n"
+        "                           and fit first, and keep that in --profile DB; without a "
+        "DB\n"
+        "                           fits are made in memory, the same in every run, and not "
+        "kept\n"
+        "  --host-step-us X         with measured latency: host time of a step beside the "
+        "samples; 0\n\n"
         "Policy\n"
         "  --policy NAME[,key=value...]  vllm-v1 (default); `adaptivellm policies` lists them\n"
         "  --pad-tokens N           fill iterations up to a multiple of N tokens (64) where "
@@ -114,6 +122,7 @@ static void print_table(const run_figures *f) {
                                         FIG_n_preemptions,
                                         FIG_n_swap_out_blocks,
                                         FIG_n_swap_in_blocks,
+                                        FIG_n_written_back_blocks,
                                         FIG_recomputed_tokens,
                                         FIG_prefix_hit_tokens,
                                         FIG_stall_swap_s,
@@ -123,6 +132,7 @@ static void print_table(const run_figures *f) {
                                         FIG_copy_busy_fraction,
                                         FIG_n_iterations,
                                         FIG_predictor_mape_iteration,
+                                        FIG_predictor_mape_swap,
                                         FIG_predictor_mape_recompute,
                                         FIG_sim_wall_s};
     for (size_t i = 0; i < sizeof(scalars) / sizeof(scalars[0]); i++)
@@ -152,8 +162,9 @@ static void print_belief(const belief *b) {
            "%llu\n",
            BELIEF_WINDOW, (unsigned long long)belief_n_off(b), (unsigned long long)n_all);
     for (uint32_t i = 0; i < n; i++)
-        printf("    at %.3f s, iteration %llu\n", drifts[i].t_s,
-               (unsigned long long)drifts[i].iteration);
+        printf("    at %.3f s, iteration %llu%s\n", drifts[i].t_s,
+               (unsigned long long)drifts[i].iteration,
+               drifts[i].of_copies ? ", of copies" : "");
 }
 
 /* Figures on JSON's standard output must stay alone there. */

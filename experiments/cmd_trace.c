@@ -23,9 +23,9 @@ static const char stat_usage[] =
     "usage: adaptivellm trace stat FILE... [--limit N] [--skip-bad] [--json]\n"
     "       adaptivellm trace stat --workload NAME[,KEY=VALUE...] [OPTION...] [--json]\n"
     "\n"
-    "Prints count, duration, lengths, rate and prefix reuse. A file is described as it is, "
-    "with\n"
-    "times out of order and requests without tokens, which `replay` would not take.\n"
+    "Prints count, clients, duration, lengths, rate and prefix reuse. A file is described as\n"
+    "it is, with times out of order and requests without tokens, which `replay` would not\n"
+    "take.\n"
     "\n"
     "  --json               prints a JSON array instead, an object for each stream\n"
     "  --help               prints this\n";
@@ -35,7 +35,9 @@ static const char generate_usage[] =
     "\n"
     "Makes requests and writes them as a native trace. The same seed gives the same bytes.\n"
     "Keys: n (requests, default 1000), rate, arrival, cv, on, off, clients, priorities,\n"
-    "prompt_mean, output_mean; of `fixed` prompt and output instead of the means. Workloads:\n"
+    "prompt_mean, output_mean; of `fixed` prompt and output instead of the means.\n"
+    "clients=N: requests come from clients 0 to N - 1, client i with a weight of 1 / (i + 1);\n"
+    "lengths and times stay as they are with one client. Workloads:\n"
     "\n";
 
 static const char convert_usage[] =
@@ -147,8 +149,10 @@ static status add_requests(trace_stat *stat, request_source source, errbuf *err)
         uint32_t n_output;
         status st = source.next(source.context, &r, &n_output, err);
         if (st != ST_OK) return st == ST_END ? ST_OK : st;
-        trace_record record = {
-            .time_ns = r.arrival_ns, .n_prompt = r.n_prompt, .n_output = n_output};
+        trace_record record = {.time_ns = r.arrival_ns,
+                               .n_prompt = r.n_prompt,
+                               .n_output = n_output,
+                               .client = r.client};
         st = trace_stat_add(stat, &record, err);
         if (st != ST_OK) return st;
     }

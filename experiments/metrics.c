@@ -23,7 +23,8 @@ struct metrics {
     histogram *distributions[N_DISTRIBUTIONS];
     uint64_t n_finished, n_rejected, n_within_slo;
     uint64_t n_prompt_tokens, n_output_tokens; /* of finished requests */
-    uint64_t n_preemptions, n_out_blocks, n_in_blocks, n_recomputed, n_iterations;
+    uint64_t n_preemptions, n_out_blocks, n_in_blocks, n_back_blocks;
+    uint64_t n_recomputed, n_iterations;
     double stall_swap_s, stall_recompute_s;
     double used_block_s;  /* integral of held device blocks over time */
     double sum_x, sum_x2; /* of Jain's index */
@@ -117,6 +118,17 @@ static void book_gaps(metrics *m, const iteration_span *span) {
         add(m, DIST_itl_s, seconds(c->end_ns[i] - c->end_ns[i - 1]), n);
 }
 
+static uint64_t *blocks_of(metrics *m, const plan_copy *c) {
+    if (c->direction == LINK_TO_DEVICE) return &m->n_in_blocks;
+    return c->write_back ? &m->n_back_blocks : &m->n_out_blocks;
+}
+
+void metrics_planned(metrics *m, const plan *p) {
+    m->n_preemptions += p->n_preempted;
+    for (uint32_t i = 0; i < p->n_copies; i++)
+        *blocks_of(m, &p->copies[i]) += p->copies[i].n_pairs;
+}
+
 void metrics_iterated(metrics *m, const iteration_span *span) {
     const completion *c = span->completion;
     const plan *p = span->plan;
@@ -128,11 +140,7 @@ void metrics_iterated(metrics *m, const iteration_span *span) {
         start_ns = c->end_ns[i];
     }
     m->n_iterations += c->n_iterations;
-    m->n_preemptions += p->n_preempted;
     for (uint32_t i = 0; i < p->n_chunks; i++) m->n_recomputed += p->chunks[i].n_recomputed;
-    for (uint32_t i = 0; i < p->n_copies; i++)
-        *(p->copies[i].direction == LINK_TO_HOST ? &m->n_out_blocks : &m->n_in_blocks) +=
-            p->copies[i].n_pairs;
     m->stall_swap_s += c->ordered_copy_s;
     m->stall_recompute_s += c->recompute_s;
 }
@@ -239,7 +247,7 @@ void metrics_figures(const metrics *m, run_figures *out, const executor_usage *u
     set(out, FIG_n_preemptions, (double)m->n_preemptions);
     set(out, FIG_n_swap_out_blocks, (double)m->n_out_blocks);
     set(out, FIG_n_swap_in_blocks, (double)m->n_in_blocks);
-    set(out, FIG_n_written_back_blocks, 0);
+    set(out, FIG_n_written_back_blocks, (double)m->n_back_blocks);
     set(out, FIG_recomputed_tokens, (double)m->n_recomputed);
     set(out, FIG_prefix_hit_tokens, (double)n_hit_tokens);
     set(out, FIG_stall_swap_s, m->stall_swap_s);

@@ -15,6 +15,7 @@
  *   Jain's index         (sum x)^2 / (n sum x^2) over x = 1 / weighted turnaround
  *   SLO attainment       share of all requests that finished within every limit
  *   stalled by swaps     time the compute stream spent on ordered copies
+ *   blocks written back  copied to the host of sequences that stay; not among those swapped out
  *   stalled by recompute estimate of what recomputed tokens added to their iterations */
 #ifndef METRICS_H
 #define METRICS_H
@@ -48,6 +49,9 @@ MUST_USE status metrics_create(metrics **out, solo_times *solo, const slo_limits
 
 /* m may be NULL. */
 void metrics_destroy(metrics *m);
+
+/* Counts what was decided: preemptions, and the copies of both kinds as they start. */
+void metrics_planned(metrics *m, const plan *p);
 
 void metrics_iterated(metrics *m, const iteration_span *span);
 

@@ -5,32 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "build_commit.h"
 #include "commands.h"
 #include "device_options.h"
-#include "microbench.h"
-#include "profile_store.h"
-#include "progress.h"
-#include "run_setup.h"
+#include "device_profile.h"
 
 typedef struct settings {
-    run_settings run; /* what device_options set */
-    const char *profile;
-    uint32_t n_iterations, n_copies, n_repeats_max, seed;
-    double precision;
-    bool quiet;
+    run_settings run; /* what device_options set; a measured device reads run.profile, too */
+    device_profile_design design;
 } settings;
 
 #define AT(field) offsetof(settings, field)
 
 static const option_row profile_options[] = {
-    {"profile", OPTION_TEXT, AT(profile), OPTION_NO_FLAG},
-    {"iterations", OPTION_COUNT, AT(n_iterations), OPTION_NO_FLAG},
-    {"copies", OPTION_COUNT, AT(n_copies), OPTION_NO_FLAG},
-    {"repeats", OPTION_POSITIVE, AT(n_repeats_max), OPTION_NO_FLAG},
-    {"precision", OPTION_REAL, AT(precision), OPTION_NO_FLAG},
-    {"seed", OPTION_COUNT, AT(seed), OPTION_NO_FLAG},
-    {"quiet", OPTION_FLAG, AT(quiet), OPTION_NO_FLAG},
+    {"profile", OPTION_TEXT, AT(run.profile), OPTION_NO_FLAG},
+    {"iterations", OPTION_COUNT, AT(design.n_iterations), OPTION_NO_FLAG},
+    {"copies", OPTION_COUNT, AT(design.n_copies), OPTION_NO_FLAG},
+    {"repeats", OPTION_POSITIVE, AT(design.n_repeats_max), OPTION_NO_FLAG},
+    {"precision", OPTION_REAL, AT(design.precision), OPTION_NO_FLAG},
+    {"seed", OPTION_COUNT, AT(design.seed), OPTION_NO_FLAG},
+    {"quiet", OPTION_FLAG, AT(run.quiet), OPTION_NO_FLAG},
 };
 enum {
     N_PROFILE_OPTIONS = sizeof(profile_options) / sizeof(profile_options[0]),
@@ -56,8 +49,8 @@ static void print_usage(FILE *out, const settings *defaults) {
             "  --seed N                 of the design and its order; %u\n"
             "  --quiet                  no progress bar and no table\n"
             "  --help                   print this\n",
-            device_options_help, defaults->n_iterations, defaults->n_copies,
-            defaults->precision, defaults->n_repeats_max, defaults->seed);
+            device_options_help, defaults->design.n_iterations, defaults->design.n_copies,
+            defaults->design.precision, defaults->design.n_repeats_max, defaults->design.seed);
 }
 
 static status set_option(settings *s, int code, const char *value, errbuf *err) {
@@ -87,87 +80,21 @@ static status parse_options(settings *s, bool *help, int argc, char **argv, errb
     if (optind < argc)
         return fail(err, ST_INVALID, "'%s' is no option; tables are read by `profile import`",
                     argv[optind]);
-    if (!s->profile) return fail(err, ST_INVALID, "say where the samples go: --profile DB");
-    s->run.profile = s->profile; /* where a measured device looks its samples up */
-    if (!(s->precision > 0)) return fail(err, ST_INVALID, "--precision must be above 0");
+    if (!s->run.profile) return fail(err, ST_INVALID, "say where the samples go: --profile DB");
+    if (!(s->design.precision > 0)) return fail(err, ST_INVALID, "--precision must be above 0");
     return ST_OK;
 }
 
-/* The samples as they come in. */
-typedef struct collection {
-    sample *samples; /* [n], room for all points */
-    uint32_t n;
-    progress bar;
-} collection;
-
-static status collect(void *context, const sample *s, uint32_t n_done, uint32_t n_points,
-                      errbuf *err) {
-    (void)err;
-    (void)n_points;
-    collection *c = context;
-    c->samples[c->n++] = *s;
-    progress_update(&c->bar, n_done);
-    return ST_OK;
-}
-
-static microbench_config design_of(const settings *s, const run_setup *setup) {
-    microbench_config c = microbench_config_defaults();
-    c.max_batched_tokens = setup->config.max_batched_tokens;
-    c.max_seqs = setup->config.max_seqs;
-    c.max_model_len = setup->config.max_model_len;
-    c.block_tokens = setup->config.block_tokens;
-    c.n_device_blocks = setup->config.n_device_blocks;
-    c.n_host_blocks = setup->config.n_host_blocks;
-    c.n_layers = setup->model->n_layers;
-    c.block_bytes = (double)setup->block_bytes;
-    c.n_iterations = s->n_iterations;
-    c.n_copies = s->n_copies;
-    c.precision = s->precision;
-    c.n_repeats_max = s->n_repeats_max;
-    c.seed = s->seed;
-    if (c.n_repeats_min > c.n_repeats_max) c.n_repeats_min = c.n_repeats_max;
-    return c;
-}
-
-static status measure(const settings *s, const run_setup *setup, collection *out, errbuf *err) {
-    microbench_config design = design_of(s, setup);
-    uint32_t n_points = design.n_iterations + design.n_copies;
-    executor device;
-    out->samples = calloc(n_points ? n_points : 1, sizeof(*out->samples));
-    if (!out->samples) return fail(err, ST_NO_MEMORY, "out of memory for %u samples", n_points);
-    TRY(run_setup_executor(&device, setup, &s->run, err));
-    out->bar = progress_start(n_points, "points", s->quiet);
-    status st = microbench_run(&device, &design, collect, out, err);
-    progress_end(&out->bar);
-    device.destroy(device.context);
-    for (uint32_t i = 0; i < out->n; i++) out->samples[i].tp = s->run.tp;
-    return st;
-}
-
-static status store(const settings *s, const run_setup *setup, const collection *c, bool *added,
-                    errbuf *err) {
+static status store(const settings *s, const run_setup *setup, const device_profile *p,
+                    bool *added, errbuf *err) {
     profile_store *db;
-    char *json = run_setup_json(setup, &s->run);
-    if (!json) return fail(err, ST_NO_MEMORY, "out of memory for the settings");
-    status st = profile_store_open(&db, s->profile, DATABASE_CREATE, err);
-    if (st == ST_OK) {
-        const profile_info info = {.device = setup->device->name,
-                                   .model = setup->model->name,
-                                   .tp = s->run.tp,
-                                   .backend = s->run.backend,
-                                   .source = "microbenchmark",
-                                   .commit_hash =
-                                       strcmp(BUILD_COMMIT, "unknown") ? BUILD_COMMIT : NULL,
-                                   .settings = json,
-                                   .seed = s->seed};
-        st = profile_store_add(db, added, &info, c->samples, c->n, err);
-        profile_store_close(db);
-    }
-    free(json);
+    TRY(profile_store_open(&db, s->run.profile, DATABASE_CREATE, err));
+    status st = device_profile_store(db, added, p, &s->design, setup, &s->run, err);
+    profile_store_close(db);
     return st;
 }
 
-static void print_operation(const collection *c, operation op) {
+static void print_operation(const device_profile *c, operation op) {
     uint32_t n = 0;
     double repeats = 0, noise = 0, low = INFINITY, high = 0;
     for (uint32_t i = 0; i < c->n; i++) {
@@ -185,7 +112,7 @@ static void print_operation(const collection *c, operation op) {
 }
 
 /* What was really measured: a small KV pool bounds it further than the limits do. */
-static void print_bounds(const collection *c) {
+static void print_bounds(const device_profile *c) {
     uint32_t n_tokens = 0, n_decode = 0;
     uint64_t kv_max = 0;
     for (uint32_t i = 0; i < c->n; i++) {
@@ -198,36 +125,30 @@ static void print_bounds(const collection *c) {
            n_decode, (unsigned long long)kv_max);
 }
 
-static void print_table(const settings *s, const collection *c, bool added) {
+static void print_table(const settings *s, const device_profile *c, bool added) {
     printf("%-10s %8s %14s %12s %14s %10s\n", "operation", "samples", "repeats, mean",
            "noise, %", "shortest, ms", "longest");
     for (int op = 0; op < N_OPERATIONS; op++) print_operation(c, (operation)op);
     print_bounds(c);
     printf("%s %s\n", added ? "stored in" : "the same samples were stored before in",
-           s->profile);
+           s->run.profile);
 }
 
 static status profile(const settings *s, errbuf *err) {
     run_setup setup;
-    collection c = {0};
+    device_profile p = {0};
     bool added = false;
     TRY(run_setup_init(&setup, &s->run, err));
-    status st = measure(s, &setup, &c, err);
-    if (st == ST_OK) st = store(s, &setup, &c, &added, err);
-    if (st == ST_OK && !s->quiet) print_table(s, &c, added);
-    free(c.samples);
+    status st = device_profile_measure(&p, &s->design, &setup, &s->run, err);
+    if (st == ST_OK) st = store(s, &setup, &p, &added, err);
+    if (st == ST_OK && !s->run.quiet) print_table(s, &p, added);
+    device_profile_finish(&p);
     run_setup_finish(&setup);
     return st;
 }
 
 int profile_run_main(int argc, char **argv) {
-    microbench_config defaults = microbench_config_defaults();
-    settings s = {.run = run_settings_defaults(),
-                  .n_iterations = defaults.n_iterations,
-                  .n_copies = defaults.n_copies,
-                  .n_repeats_max = defaults.n_repeats_max,
-                  .precision = defaults.precision,
-                  .seed = 1};
+    settings s = {.run = run_settings_defaults(), .design = device_profile_design_defaults()};
     settings shown = s;
     errbuf err = {0};
     bool help;

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "belief.h"
 #include "build_commit.h"
 #include "iteration_log.h"
 #include "machine.h"
 #include "progress.h"
+#include "run_belief.h"
 #include "run_setup.h"
 #include "store.h"
 #include "timeline.h"
@@ -35,6 +35,7 @@ struct run {
     store_run *stored;
     iteration_log *log;
     timeline *timeline;
+    copy_ledger copies;
     progress bar;
     status watch_status; /* first failure of a watcher; its message is in watch_err */
     errbuf watch_err;
@@ -84,12 +85,15 @@ static status open_outputs(run *r, errbuf *err) {
     return ST_OK;
 }
 
-/* A database of samples for measured latency may hold no fits. */
-static status open_belief(run *r, errbuf *err) {
+/* A fair share among one is nothing. */
+static void warn_of_clients(const run *r) {
     const run_settings *o = &r->settings;
-    status st = belief_create(&r->belief, o->profile, r->setup.device->name,
-                              r->setup.model->name, o->tp, err);
-    return st == ST_NOT_FOUND && strcmp(o->latency, "measured") == 0 ? ST_OK : st;
+    if (policy_uses_clients(&r->setup.config.policy) && !trace_has_clients(r->trace))
+        fprintf(
+            stderr,
+            "adaptivellm replay: policy %s shares between clients, but %s has no client ids "
+            "that differ: all requests count as one client\n",
+            r->policy_text, o->trace.file ? o->trace.file : o->trace.workload);
 }
 
 static status build(run *r, errbuf *err) {
@@ -97,7 +101,7 @@ static status build(run *r, errbuf *err) {
     TRY(run_setup_init(&r->setup, o, err));
     const scheduler_config *c = &r->setup.config;
     TRY(trace_open(&r->trace, &o->trace, err));
-    if (o->profile) TRY(open_belief(r, err));
+    TRY(run_belief_open(&r->belief, &r->setup, o, err));
     r->setup.config.costs = r->belief ? belief_costs(r->belief) : NULL;
     TRY(run_setup_serving(&r->scheduler, &r->executor, &r->setup, o, err));
     r->settings_json = run_setup_json(&r->setup, o);
@@ -108,6 +112,7 @@ static status build(run *r, errbuf *err) {
         metrics_create(&r->metrics, r->solo, &r->setup.slo,
                        scheduler_n_free_device(r->scheduler)) != ST_OK)
         return fail(err, ST_NO_MEMORY, "out of memory");
+    warn_of_clients(r);
     return open_outputs(r, err);
 }
 
@@ -133,6 +138,7 @@ void run_destroy(run *r) {
     store_discard_run(r->stored);
     store_close(r->store);
     belief_destroy(r->belief);
+    copy_ledger_finish(&r->copies);
     metrics_destroy(r->metrics);
     solo_times_destroy(r->solo);
     if (r->executor.destroy) r->executor.destroy(r->executor.context);
@@ -162,6 +168,16 @@ static void sample(run *r, const iteration_span *span) {
                       .kv_total_blocks = n_total};
     errbuf err = {0};
     keep_failure(r, store_add_sample(r->stored, &row, &err), err.text);
+}
+
+static void on_planned(void *context, const plan *p, int64_t now_ns) {
+    run *r = context;
+    uint32_t i;
+    metrics_planned(r->metrics, p);
+    status st = copy_ledger_submitted(&r->copies, &i, p, r->setup.model->n_layers, now_ns);
+    keep_failure(r, st, status_text(st));
+    for (; r->belief && i < r->copies.n; i++)
+        r->copies.copies[i].predicted_s = belief_predict_copy(r->belief, &r->copies.copies[i]);
 }
 
 static void on_iterated(void *context, const iteration_span *span) {
@@ -196,7 +212,12 @@ static void on_ended(void *context, const sequence *s, request_outcome outcome,
 
 static void on_copied(void *context, const completion *c) {
     run *r = context;
-    if (r->timeline) timeline_copied(r->timeline, c);
+    copy_in_flight copy;
+    double busy_share;
+    if (!copy_ledger_completed(&r->copies, &copy, &busy_share, c->copy_id, c->now_ns)) return;
+    if (r->belief)
+        belief_copied(r->belief, &copy, busy_share, c->copy_s, (double)c->now_ns * 1e-9);
+    if (r->timeline) timeline_copied(r->timeline, &copy, c);
 }
 
 static status on_checked(void *context, errbuf *err) {
@@ -242,7 +263,12 @@ status run_execute(run *r, errbuf *err) {
     sigemptyset(&action.sa_mask);
     interrupted = 0;
     sigaction(SIGINT, &action, &before);
-    const serve_observer watch = {on_iterated, on_ended, on_copied, on_checked, r};
+    const serve_observer watch = {.planned = on_planned,
+                                  .iterated = on_iterated,
+                                  .ended = on_ended,
+                                  .copied = on_copied,
+                                  .checked = on_checked,
+                                  .context = r};
     request_source source = trace_requests(r->trace);
     r->bar = progress_start(trace_n_requests(r->trace), "requests", r->settings.quiet);
     double started_s = monotonic_s();
@@ -304,8 +330,10 @@ static json_t *drifts_json(const run *r) {
     const noticed_drift *drifts = belief_drifts(r->belief, &n, &n_all);
     json_t *list = json_array();
     for (uint32_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:f, s:I}", "t_s", drifts[i].t_s, "iteration",
-                                              (json_int_t)drifts[i].iteration));
+        json_array_append_new(list,
+                              json_pack("{s:f, s:I, s:s}", "t_s", drifts[i].t_s, "iteration",
+                                        (json_int_t)drifts[i].iteration, "of",
+                                        drifts[i].of_copies ? "copies" : "iterations"));
     return list;
 }
 

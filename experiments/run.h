@@ -16,7 +16,8 @@ typedef struct run_settings {
     trace_options trace;
     const char *backend; /* sim */
     const char *device, *model, *policy, *latency;
-    const char *profile; /* database of samples, for measured latency; NULL: none */
+    const char *profile; /* database of fits, and of samples for measured latency; NULL: none */
+    bool auto_profile;   /* makes fits where there are none (run_belief.h) */
     double host_step_us; /* with measured latency: host time of a step beside the samples */
     uint32_t tp;
     /* KV pools: blocks, or GiB for all tensor-parallel devices together, or neither for what

@@ -235,6 +235,7 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         json_object_set_new(all, "profile", json_string(o->profile));
         json_object_set_new(all, "host_step_us", json_real(o->host_step_us));
     }
+    if (o->auto_profile) json_object_set_new(all, "auto_profile", json_true());
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     return text;

@@ -77,7 +77,8 @@ static status on_checked(void *context, errbuf *err) {
 }
 
 static status serve_all(replay *r, scheduler *s, executor *device, errbuf *err) {
-    const serve_observer watch = {on_iterated, on_ended, NULL, on_checked, r};
+    const serve_observer watch = {
+        .iterated = on_iterated, .ended = on_ended, .checked = on_checked, .context = r};
     request_source source = {next_request, r};
     TRY(serve(s, device, &source, &watch, err));
     return on_checked(r, err); /* the last one may have been turned away */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRACK_COMPUTE = 1, TRACK_ORDERED, TRACK_ASYNC };
+enum { TRACK_COMPUTE = 1, TRACK_ORDERED, TRACK_TO_HOST, TRACK_TO_DEVICE };
 
 struct timeline {
     FILE *file;
@@ -33,7 +33,8 @@ status timeline_open(timeline **out, const char *path, errbuf *err) {
     fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n", file);
     name_track(file, TRACK_COMPUTE, "compute");
     name_track(file, TRACK_ORDERED, "ordered copies");
-    name_track(file, TRACK_ASYNC, "asynchronous copies");
+    name_track(file, TRACK_TO_HOST, "copies to the host");
+    name_track(file, TRACK_TO_DEVICE, "copies to the device");
     *out = t;
     return ST_OK;
 }
@@ -84,9 +85,13 @@ void timeline_iterated(timeline *t, const iteration_span *span) {
     counter(t, "free device blocks", c->start_ns, span->n_free_device[0]);
 }
 
-void timeline_copied(timeline *t, const completion *c) {
-    slice(t, TRACK_ASYNC, "copy", us(c->now_ns) - c->copy_s * 1e6, c->copy_s * 1e6);
-    fprintf(t->file, "{\"id\":%" PRIu64 "}},\n", c->copy_id);
+void timeline_copied(timeline *t, const copy_in_flight *copy, const completion *c) {
+    bool out = copy->direction == LINK_TO_HOST;
+    const char *name = !out ? "swap in" : copy->write_back ? "write back" : "swap out";
+    slice(t, out ? TRACK_TO_HOST : TRACK_TO_DEVICE, name, us(c->now_ns) - c->copy_s * 1e6,
+          c->copy_s * 1e6);
+    fprintf(t->file, "{\"id\":%" PRIu64 ",\"blocks\":%" PRIu32 ",\"pieces\":%" PRIu32 "}},\n",
+            c->copy_id, copy->n_blocks, copy->n_segments);
 }
 
 status timeline_close(timeline *t, errbuf *err) {

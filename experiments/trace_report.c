@@ -78,6 +78,7 @@ void trace_report_print(const trace_report *report, const trace_stat *stat) {
     trace_summary sum = trace_stat_summary(stat);
     printf("%s: %s\n", report->name, report->format);
     printf("  requests          %14llu\n", (unsigned long long)sum.n);
+    printf("  clients           %14llu\n", (unsigned long long)sum.n_clients);
     print_times(report, &sum);
     printf("\n  %-8s %9s %9s %9s %9s %9s %9s\n", "tokens", "mean", "p50", "p90", "p99", "min",
            "max");
@@ -101,8 +102,9 @@ json_t *trace_report_json(const trace_report *report, const trace_stat *stat) {
     trace_summary sum = trace_stat_summary(stat);
     bool rate_known = report->has_arrivals && sum.rate_known;
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-        report->name, "format", report->format, "n_requests", (json_int_t)sum.n, "duration_s",
+        "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+        report->name, "format", report->format, "n_requests", (json_int_t)sum.n, "n_clients",
+        (json_int_t)sum.n_clients, "duration_s",
         real_or_null(report->has_arrivals, sum.duration_s), "rate_per_s",
         real_or_null(rate_known, sum.rate_per_s), "gap_cv",
         real_or_null(rate_known, sum.gap_cv), "prompt_tokens", lengths_json(&sum.prompt),

@@ -9,6 +9,8 @@
 
 /* Those who watch a run. Each function may be NULL. */
 typedef struct serve_observer {
+    /* A decision was made at now_ns; what there is to do in it has been submitted. */
+    void (*planned)(void *context, const plan *p, int64_t now_ns);
     /* One or more iterations ended; not booked yet. */
     void (*iterated)(void *context, const iteration_span *span);
     /* A request ended at now_ns. A rejected one never ran: only its req is set. */

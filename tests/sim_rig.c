@@ -80,6 +80,11 @@ static status next_request(void *context, request *out, uint32_t *n_output, errb
     return ST_OK;
 }
 
+static void on_planned(void *context, const plan *p, int64_t now_ns) {
+    (void)now_ns;
+    metrics_planned(((rig *)context)->metrics, p);
+}
+
 /* One line per iteration, whatever the horizon; copies of a plan go before its first. */
 static void on_iterated(void *context, const iteration_span *span) {
     rig *r = context;
@@ -163,8 +168,11 @@ sim_outcome sim_run(const sim_case *c) {
     uint32_t n_device = scheduler_n_free_device(r.scheduler);
     uint32_t n_host = scheduler_n_free_host(r.scheduler);
     request_source source = {next_request, &r};
-    const serve_observer watch = {
-        .iterated = on_iterated, .ended = on_ended, .checked = on_checked, .context = &r};
+    const serve_observer watch = {.planned = on_planned,
+                                  .iterated = on_iterated,
+                                  .ended = on_ended,
+                                  .checked = on_checked,
+                                  .context = &r};
     out.result = serve(r.scheduler, &r.device, &source, &watch, &out.err);
     if (r.log) fprintf(r.log, "result %d %s\n", (int)out.result, out.err.text);
     out.n_used_device = n_device - scheduler_n_free_device(r.scheduler);

@@ -17,6 +17,8 @@ enum { FILE_OUTPUT_MAX = 32768, FORMAT_BYTES = 64 };
 typedef struct survey {
     uint64_t n;
     int64_t first_ns, last_ns;
+    uint32_t first_client;
+    bool has_clients; /* more than one */
 } survey;
 
 struct trace {
@@ -29,7 +31,8 @@ struct trace {
     workload *workload;
     workload_settings workload_settings;
 
-    bool counted; /* n_requests, n_bad and n_failed are those of the whole stream */
+    bool counted; /* what follows is that of the whole stream */
+    bool has_clients;
     uint64_t n_requests, n_bad, n_failed;
 
     arrivals *arrivals; /* NULL: the records' own times */
@@ -76,12 +79,17 @@ static status count_records(trace *t, survey *s, errbuf *err) {
         st = t->sorted ? sorted_records_next(t->sorted, &record)
                        : trace_reader_next(t->reader, &record, err);
         if (st != ST_OK) break;
-        if (s->n++ == 0) s->first_ns = record.time_ns;
+        if (s->n++ == 0) {
+            s->first_ns = record.time_ns;
+            s->first_client = record.client;
+        }
         s->last_ns = record.time_ns;
+        s->has_clients |= record.client != s->first_client;
     }
     if (st != ST_OK && st != ST_END) return st;
     /* The reader is at its end, or where the limit stopped it. */
     t->n_requests = s->n;
+    t->has_clients = s->has_clients;
     t->n_bad = trace_reader_n_bad(t->reader);
     t->n_failed = trace_reader_n_failed(t->reader);
     if (s->n > 0) return ST_OK;
@@ -167,6 +175,7 @@ static status open_workload(trace *t, errbuf *err) {
     if (st != ST_OK) return st;
     t->arrival_settings = s->arrivals;
     t->n_requests = s->n;
+    t->has_clients = s->clients > 1;
     t->counted = true;
     snprintf(t->format, sizeof(t->format), "workload %s", s->kind->name);
     uint32_t longest = workload_output_max(t->workload);
@@ -277,6 +286,10 @@ uint64_t trace_n_bad(const trace *t) {
 
 uint64_t trace_n_failed(const trace *t) {
     return t->counted ? t->n_failed : trace_reader_n_failed(t->reader);
+}
+
+bool trace_has_clients(const trace *t) {
+    return !t->counted || t->has_clients;
 }
 
 const char *trace_format(const trace *t) {

@@ -64,6 +64,10 @@ uint64_t trace_n_requests(const trace *t);
 uint64_t trace_n_bad(const trace *t);
 uint64_t trace_n_failed(const trace *t);
 
+/* False when all requests come from one client, as they do when the trace does not say who sent
+ * them. True where the length of the stream is not known: somebody else may come. */
+bool trace_has_clients(const trace *t);
+
 /* "Azure CSV", "workload sharegpt", ... */
 const char *trace_format(const trace *t);
 

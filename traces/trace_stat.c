@@ -19,13 +19,13 @@ struct trace_stat {
     length_counts prompt, output;
     int64_t last_ns, earliest_ns, latest_ns;
     double gap_mean_ns, gap_squares; /* Welford's running mean and sum of squared deviations */
-    id_set *ids;
+    id_set *ids, *clients;
 };
 
 status trace_stat_create(trace_stat **out, errbuf *err) {
     trace_stat *s = calloc(1, sizeof(*s));
-    if (!s || id_set_create(&s->ids) != ST_OK) {
-        free(s);
+    if (!s || id_set_create(&s->ids) != ST_OK || id_set_create(&s->clients) != ST_OK) {
+        trace_stat_destroy(s);
         return fail(err, ST_NO_MEMORY, "statistics: out of memory");
     }
     *out = s;
@@ -37,6 +37,7 @@ void trace_stat_destroy(trace_stat *s) {
     free(s->prompt.counts);
     free(s->output.counts);
     id_set_destroy(s->ids);
+    id_set_destroy(s->clients);
     free(s);
 }
 
@@ -75,6 +76,7 @@ status trace_stat_add(trace_stat *s, const trace_record *record, errbuf *err) {
     if (st == ST_OK) st = count_length(&s->output, record->n_output);
     for (uint32_t i = 0; i < record->n_prefix_ids && st == ST_OK; i++)
         st = id_set_add(s->ids, record->prefix_ids[i]);
+    if (st == ST_OK) st = id_set_add(s->clients, record->client);
     if (st != ST_OK) return fail(err, st, "statistics: out of memory");
     add_time(s, record->time_ns);
     s->n_prefix_ids += record->n_prefix_ids;
@@ -121,6 +123,7 @@ trace_summary trace_stat_summary(const trace_stat *s) {
         .duration_s = (double)(s->latest_ns - s->earliest_ns) / 1e9,
         .n_backwards = s->n_backwards,
         .n_empty = s->n_empty,
+        .n_clients = id_set_n(s->clients),
         .n_prefix_ids = s->n_prefix_ids,
         .n_distinct_prefix_ids = id_set_n(s->ids),
     };

@@ -4,7 +4,7 @@
  * length seen, not of the stream. A quantile q of n sorted values lies at position (n - 1) * q,
  * between two values by linear interpolation (type 7 of Hyndman and Fan, 1996; the default of R
  * and NumPy). The CV of the gaps is their population standard deviation over their mean.
- * Prefix ids are kept in a set: 12 to 24 bytes for each distinct one. */
+ * Prefix ids and clients are kept in sets: 12 to 24 bytes for each distinct one. */
 #ifndef TRACE_STAT_H
 #define TRACE_STAT_H
 
@@ -29,6 +29,7 @@ typedef struct trace_summary {
     double rate_per_s, gap_cv;
     uint64_t n_backwards; /* records whose time is before the one above */
     uint64_t n_empty;     /* records without prompt or without output */
+    uint64_t n_clients;   /* distinct; 1 when the trace does not say who sent what */
     /* Ids of prefix pieces; the share that an unbounded cache would not compute again is
      * 1 - distinct / all. */
     uint64_t n_prefix_ids, n_distinct_prefix_ids;

@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 
-commands=(replay compare trace fit predict policies devices models)
+commands=(replay compare trace profile fit predict policies devices models)
 
 expect 0 --help
 for command in "${commands[@]}"; do
@@ -25,6 +25,12 @@ for command in "${commands[@]}"; do
   expect 2 "$command" --no-such-option
   said 'no-such-option'
 done
+
+expect 0 trace stat --workload fixed,n=500,clients=3
+said '^  clients +3$'
+expect 0 trace generate fixed,n=500,clients=3 --output "$work/three.jsonl"
+expect 0 trace stat "$work/three.jsonl" --json
+said '"n_clients": 3'
 
 for list in policies devices models; do
   expect 0 "$list"

@@ -42,7 +42,28 @@ expect 2 replay "${settings[@]}" --tp 3
 said 'tp is 1, 2, 4 or 8, not 3'
 expect 2 replay "${settings[@]}" --kv-blocks 100 --max-model-len 4096
 said 'more than the .* tokens that the KV pool holds'
+for n in 0 1; do
+  expect 2 replay --workload fixed,n=3 --kv-blocks $n --quiet --results results.db
+  said "the KV pool has $n blocks; at least 2 are needed"
+done
+expect 2 replay "${settings[@]}" --kv-gib 0
+said 'give --kv-blocks or --kv-gib, not both'
 intact
+
+# --- no host pool: nothing can be swapped. As vLLM does, the run aborts at the first swap, and is
+# stored so; with host_full=recompute, or a policy that does not swap, it ends.
+small=(--workload 'sharegpt,n=300,rate=100' --kv-blocks 600 --host-blocks 0 --quiet --results results.db)
+expect 1 replay "${small[@]}" --policy vllm-v0-swap
+said 'no room on the host to swap out \(0 of 0 blocks free\); give it more with --host-gib, or set host_full'
+runs=$((runs + 1))
+intact
+latest aborted
+for policy in vllm-v0-swap,host_full=recompute vllm-v0-recompute vllm-v1; do
+  expect 0 replay "${small[@]}" --policy "$policy"
+  runs=$((runs + 1))
+  intact
+  latest finished
+done
 
 # --- a full disk: exit 1 and which file; the run itself is stored
 for option in --log --timeline --json; do

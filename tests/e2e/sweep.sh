@@ -47,6 +47,12 @@ refuses 'fixed rate=1\naxis rate = 2\n' ":2: 'rate' is given twice, first in lin
 refuses 'axis rate = 1 2 1\n' ":1: axis 'rate' has the value '1' twice"
 refuses 'axis no-horizon = 1 2\n' ":1: 'no-horizon' takes no value"
 refuses 'fixed seed\n' ":1: 'seed' wants a value"
+refuses 'axis = 1 2\n' ':1: an axis is: axis KEY = VALUE VALUE'
+refuses 'axis rate\n' ':1: an axis is: axis KEY = VALUE VALUE'
+refuses 'axis seed =\n' ":1: axis 'seed' is empty: give it a value or remove it"
+refuses 'fixed auto-profile=1\n' ":1: 'auto-profile' takes no value"
+refuses 'fixed\n' ":1: no setting follows 'fixed'"
+refuses 'fixed zzzzzzz=1\n' ":1: no setting 'zzzzzzz'; see adaptivellm replay --help"
 refuses 'fixed label=mine\n' ":1: 'label' is set for every run"
 refuses 'fixed json=out.json\n' ":1: 'json' is not for a sweep"
 refuses "axis policy = 'vllm-v1\n" ':1: a quote is not closed'
@@ -101,6 +107,30 @@ flock "$held"
 expect 1 "${sweep[@]:1}" abort.sweep
 said 'results\.db is in use by a sweep \(process [0-9]+, abort\.sweep\)'
 exec {held}>&-
+
+# --- the same with a sweep that is really at work, on the same file and on another one
+cat >patient <<EOF
+#!/usr/bin/env bash
+[[ "\$*" != *--label* ]] || until [ -e "$work/go" ]; do sleep 0.02; done
+exec "${sweep[3]}" "\$@"
+EOF
+chmod +x patient
+printf 'fixed workload=fixed,n=3\naxis seed = 1 2 3' >slow.sweep
+rm results.db.lock
+"${sweep[@]}" --program ./patient slow.sweep >slow.said 2>&1 &
+first=$!
+until [ -s results.db.lock ]; do
+  kill -0 "$first" 2>/dev/null || fail 'it ended too soon'
+  sleep 0.02
+done
+for second in slow abort; do
+  expect 1 "${sweep[@]:1}" "$second.sweep"
+  said "results\.db is in use by a sweep \(process $first, slow\.sweep\)"
+done
+touch go
+wait "$first" || { cat slow.said >&2 && fail 'the sweep that was first did not end'; }
+holds 8
+query "PRAGMA foreign_keys = ON; DELETE FROM run WHERE label LIKE 'sweep:slow:%'"
 
 # --- databases that are not its own
 cp results.db other.db

@@ -76,10 +76,8 @@ static uint32_t length_stop(uint32_t n_prompt, uint32_t max_model_len) {
     return max_model_len - n_prompt;
 }
 
-static const memory_policy scripted = {.enqueue = enqueue,
-                                       .schedule = schedule,
-                                       .horizon = horizon,
-                                       .length_stop = length_stop};
+static const memory_policy scripted = {
+    .enqueue = enqueue, .schedule = schedule, .horizon = horizon, .length_stop = length_stop};
 static const policy_row row = {
     .name = "scripted", .text = "copies by script", .memory = &scripted, .keys = ""};
 
@@ -290,7 +288,11 @@ static char *serve_two(world *w) {
     errbuf err = {0};
     assert_true(r.compute && r.copies);
     request_source source = {next_request, &next};
-    const serve_observer watch = {on_iterated, on_ended, on_copied, on_checked, &r};
+    const serve_observer watch = {.iterated = on_iterated,
+                                  .ended = on_ended,
+                                  .copied = on_copied,
+                                  .checked = on_checked,
+                                  .context = &r};
     status st = serve(w->scheduler, &w->device, &source, &watch, &err);
     if (st != ST_OK) fail_msg("%s: %s", status_text(st), err.text);
     assert_int_equal(fclose(r.compute), 0);

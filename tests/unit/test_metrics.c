@@ -3,6 +3,7 @@
  * A watcher writes down when which request got which token, iteration by iteration, from what a
  * busy run showed; the figures follow by sorting and adding. Runs have preemptions, swaps,
  * prefix hits, chunks, rejected requests, and horizons of many iterations. */
+#include "hand_plan.h"
 #include "metrics.h"
 #include "rng.h"
 #include "sim_rig.h"
@@ -302,6 +303,55 @@ static void what_did_not_happen_is_not_known(void **state) {
     sim_outcome_finish(&rejected);
 }
 
+static void plan_copy_of(plan *p, link_direction direction, bool ordered, bool write_back,
+                         uint32_t n_pairs) {
+    const plan_copy c = {.id = p->n_copies,
+                         .direction = direction,
+                         .ordered = ordered,
+                         .write_back = write_back,
+                         .first_pair = p->n_pairs,
+                         .n_pairs = n_pairs};
+    assert_int_equal(plan_add_copy(p, c), ST_OK);
+}
+
+/* Ordered or not, in a plan with work to compute or without; a plan counts once. */
+static void blocks_are_counted_when_their_copies_start(void **state) {
+    (void)state;
+    const slo_limits none = {0};
+    hand_plan h;
+    metrics *m;
+    run_figures f;
+    hand_plan_init(&h);
+    assert_int_equal(metrics_create(&m, NULL, &none, 10), ST_OK);
+    plan_copy_of(&h.plan, LINK_TO_HOST, true, false, 1);
+    plan_copy_of(&h.plan, LINK_TO_HOST, false, false, 20);
+    plan_copy_of(&h.plan, LINK_TO_HOST, false, true, 300);
+    plan_copy_of(&h.plan, LINK_TO_DEVICE, true, false, 4000);
+    plan_copy_of(&h.plan, LINK_TO_DEVICE, false, false, 50000);
+    assert_int_equal(plan_add_preempted(&h.plan, 3), ST_OK);
+    metrics_planned(m, &h.plan);
+    plan_clear(&h.plan);
+    plan_copy_of(&h.plan, LINK_TO_HOST, false, true, 2);
+    metrics_planned(m, &h.plan);
+    int64_t end_ns = 1000000;
+    const uint32_t n_free = 10;
+    const completion c = {
+        .kind = COMPLETION_COMPUTE, .now_ns = end_ns, .end_ns = &end_ns, .n_iterations = 1};
+    const iteration_span span = {
+        .plan = &h.plan, .completion = &c, .n_free_device = &n_free, .n_free_host = &n_free};
+    metrics_iterated(m, &span);
+    const executor_usage usage = {0};
+    metrics_figures(m, &f, &usage, end_ns, 0, 0);
+    assert_near(&f, FIG_n_swap_out_blocks, 21, 0);
+    assert_near(&f, FIG_n_written_back_blocks, 302, 0);
+    assert_near(&f, FIG_n_swap_in_blocks, 54000, 0);
+    assert_near(&f, FIG_n_preemptions, 1, 0);
+    assert_near(&f, FIG_n_iterations, 1, 0);
+    assert_near(&f, FIG_stall_swap_s, 0, 0); /* what runs beside compute stalls nobody */
+    metrics_destroy(m);
+    hand_plan_finish(&h);
+}
+
 static void slo_limits_are_read_or_explained(void **state) {
     (void)state;
     slo_limits l;
@@ -321,6 +371,7 @@ int main(void) {
         cmocka_unit_test(figures_are_those_of_the_tokens_under_every_policy),
         cmocka_unit_test(two_requests_give_the_figures_worked_out_on_paper),
         cmocka_unit_test(what_did_not_happen_is_not_known),
+        cmocka_unit_test(blocks_are_counted_when_their_copies_start),
         cmocka_unit_test(slo_limits_are_read_or_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -253,6 +253,22 @@ static void tiles_are_filled_only_where_the_predictor_says_it_pays(void **state)
     assert_int_equal(padding_of(1.005, 100), 0); /* less than a fit can tell */
 }
 
+static void a_policy_that_asks_a_predictor_is_refused_without_one(void **state) {
+    (void)state;
+    scheduler_config c = configure("adaptive");
+    assert_true(policy_needs_costs(&c.policy));
+    scheduler *s = NULL;
+    errbuf err = {0};
+    assert_int_equal(scheduler_create(&s, &c, &err), ST_INVALID);
+    assert_null(s);
+    assert_string_equal(err.text,
+                        "policy adaptive needs a predictor: give its fits with --profile");
+    c = configure("always-recompute");
+    assert_false(policy_needs_costs(&c.policy));
+    assert_int_equal(scheduler_create(&s, &c, &err), ST_OK);
+    scheduler_destroy(s);
+}
+
 static void padding_without_a_predictor_is_refused(void **state) {
     (void)state;
     scheduler_config c = configure("vllm-v1");
@@ -271,6 +287,7 @@ int main(void) {
         cmocka_unit_test(it_describes_queues_and_pools),
         cmocka_unit_test(every_kind_of_damage_is_noticed),
         cmocka_unit_test(tiles_are_filled_only_where_the_predictor_says_it_pays),
+        cmocka_unit_test(a_policy_that_asks_a_predictor_is_refused_without_one),
         cmocka_unit_test(padding_without_a_predictor_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,34 @@ static void a_bad_line_is_found_before_the_first_request(void **state) {
     expect_refused(&o, ST_FORMAT, "a.csv:2:n_output: an output of 200 tokens is over");
 }
 
+static bool has_clients(const trace_options *o) {
+    trace *t = open_trace(o);
+    bool has = trace_has_clients(t);
+    trace_close(t);
+    return has;
+}
+
+static void clients_are_told_from_one_client(void **state) {
+    (void)state;
+    trace_options o = of_workload("fixed,n=5");
+    assert_false(has_clients(&o));
+    o.workload = "fixed,n=5,clients=2";
+    assert_true(has_clients(&o));
+    o = of_file(paths[0]);
+    write_text(paths[0], HEAD "1,1,1\n2,1,1\n");
+    assert_false(has_clients(&o));
+    write_text(paths[0], "arrival_s,n_prompt,n_output,client\n1,1,1,7\n2,1,1,7\n3,1,1,8\n");
+    assert_true(has_clients(&o));
+    o.sort = true;
+    assert_true(has_clients(&o));
+    o.limit = 2; /* both of them are of 7 */
+    assert_false(has_clients(&o));
+    o = of_file(paths[1]);
+    write_text(paths[1], "{\"arrival_s\":1,\"n_prompt\":1,\"n_output\":1}\n"
+                         "{\"arrival_s\":2,\"n_prompt\":1,\"n_output\":1,\"client\":3}\n");
+    assert_true(has_clients(&o));
+}
+
 static void impossible_options_are_refused(void **state) {
     (void)state;
     trace_options o = trace_options_defaults();
@@ -244,6 +272,8 @@ int main(void) {
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_bad_line_is_found_before_the_first_request,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(clients_are_told_from_one_client, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(impossible_options_are_refused, make_folder,
                                         remove_folder),
     };

@@ -109,6 +109,21 @@ static void distinct_prefix_ids_are_counted(void **state) {
     trace_stat_destroy(s);
 }
 
+static void distinct_clients_are_counted(void **state) {
+    (void)state;
+    trace_stat *s = make_stat();
+    assert_int_equal(trace_stat_summary(s).n_clients, 0);
+    add(s, 0, 1, 1);
+    add(s, 1, 1, 1);
+    assert_int_equal(trace_stat_summary(s).n_clients, 1);
+    for (uint32_t i = 0; i < 3000; i++) {
+        trace_record record = {.n_prompt = 1, .n_output = 1, .client = UINT32_MAX - i % 1000};
+        assert_int_equal(trace_stat_add(s, &record, NULL), ST_OK);
+    }
+    assert_int_equal(trace_stat_summary(s).n_clients, 1001);
+    trace_stat_destroy(s);
+}
+
 /* ------------------------------------------------------------ the real traces */
 
 /* A row of "Statistics of the traces", as it is printed there. */
@@ -260,6 +275,7 @@ int main(void) {
         cmocka_unit_test(the_rate_is_unknown_when_time_runs_backwards_or_stands_still),
         cmocka_unit_test(bins_are_powers_of_two),
         cmocka_unit_test(distinct_prefix_ids_are_counted),
+        cmocka_unit_test(distinct_clients_are_counted),
         cmocka_unit_test(statistics_equal_the_table_of_the_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

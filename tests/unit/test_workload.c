@@ -144,6 +144,45 @@ static void gaps_have_the_rate_and_cv_asked_for(void **state) {
     expect_near("bursty", sum.gap_cv, sqrt(91), 0.05);
 }
 
+static request next_of(request_source source, uint32_t *n_output) {
+    request r;
+    assert_int_equal(source.next(source.context, &r, n_output, NULL), ST_OK);
+    return r;
+}
+
+static void clients_change_neither_lengths_nor_times(void **state) {
+    (void)state;
+    trace_options one = of_workload("sharegpt,n=5000,arrival=gamma,priorities=3");
+    trace_options many = of_workload("sharegpt,n=5000,arrival=gamma,priorities=3,clients=40");
+    trace *a = open_trace(&one), *b = open_trace(&many);
+    for (int i = 0; i < 5000; i++) {
+        uint32_t n_a, n_b;
+        request x = next_of(trace_requests(a), &n_a), y = next_of(trace_requests(b), &n_b);
+        assert_int_equal(x.arrival_ns, y.arrival_ns);
+        assert_int_equal(x.n_prompt, y.n_prompt);
+        assert_int_equal(x.priority, y.priority);
+        assert_int_equal(n_a, n_b);
+        assert_int_equal(x.client, 0);
+        assert_true(y.client < 40);
+    }
+    trace_close(a);
+    trace_close(b);
+}
+
+/* Client i of 4 has a share of 12 / 25 / (i + 1). */
+static void the_first_clients_send_the_most(void **state) {
+    (void)state;
+    enum { N = 100000 };
+    trace_options o = of_workload("fixed,n=100000,clients=4");
+    trace *t = open_trace(&o);
+    uint64_t n_of[4] = {0};
+    uint32_t n_output;
+    for (int i = 0; i < N; i++) n_of[next_of(trace_requests(t), &n_output).client]++;
+    for (int i = 0; i < 4; i++)
+        expect_near("requests", (double)n_of[i], 48000. / (i + 1), 0.03);
+    trace_close(t);
+}
+
 static void all_at_once_is_all_at_0(void **state) {
     (void)state;
     trace_summary sum = summary_of("fixed,arrival=all-at-once", 1000);
@@ -185,6 +224,8 @@ int main(void) {
         cmocka_unit_test(lengths_are_like_those_of_the_recordings),
         cmocka_unit_test(settings_scale_lengths_and_set_n),
         cmocka_unit_test(gaps_have_the_rate_and_cv_asked_for),
+        cmocka_unit_test(clients_change_neither_lengths_nor_times),
+        cmocka_unit_test(the_first_clients_send_the_most),
         cmocka_unit_test(all_at_once_is_all_at_0),
         cmocka_unit_test(wrong_settings_are_refused_with_a_suggestion),
     };
