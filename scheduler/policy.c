@@ -17,8 +17,9 @@
     "order mechanism victim fairness hysteresis min_service chunk watermark mixed beside "     \
     "partial write_back split reserve"
 /* What adaptive has in common with its kin. */
-#define OURS    .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
-#define V1_KEYS "order watermark long_prefill_threshold full_isl prefix_cache async"
+#define OURS         .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
+#define OFFLOAD_KEYS "order watermark long_prefill_threshold full_isl async"
+#define V1_KEYS      OFFLOAD_KEYS " prefix_cache"
 
 static const policy_row rows[] = {
     {.name = "adaptive",
@@ -100,6 +101,13 @@ static const policy_row rows[] = {
      .memory = &vllm_v1_memory,
      .defaults = {.full_isl = true, .prefix_cache = true},
      .keys = V1_KEYS},
+    {.name = "vllm-v1-offload",
+     .text =
+         "after vLLM V1's OffloadingConnector: full blocks go to a host LRU as they fill and "
+         "are loaded beside compute; read from the sources, not executed",
+     .memory = &vllm_v1_offload_memory,
+     .defaults = {.full_isl = true, .prefix_cache = true},
+     .keys = OFFLOAD_KEYS},
     {.name = "nano-vllm",
      .text = "nano-vllm bb823b3; preempts by recomputing, its prefix cache is always on",
      .memory = &nano_vllm_memory,

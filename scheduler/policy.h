@@ -14,6 +14,7 @@
 #include "status.h"
 
 typedef struct scheduler scheduler;
+typedef struct flying_copy flying_copy;
 
 typedef struct order_policy {
     const char *name;
@@ -47,6 +48,8 @@ typedef struct memory_policy {
     uint32_t (*length_stop)(uint32_t n_prompt, uint32_t max_model_len);
     /* A sequence got its last token and is about to leave; NULL when that is of no interest. */
     void (*finished)(scheduler *s, uint32_t id);
+    /* An asynchronous copy completed and still holds its blocks; NULL when that is all. */
+    void (*copied)(scheduler *s, const flying_copy *f);
 } memory_policy;
 
 enum {

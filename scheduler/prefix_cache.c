@@ -14,8 +14,7 @@ static uint64_t shared_prefix_id(const scheduler *s, const sequence *q, uint32_t
     return piece < q->req.n_prefix_ids ? q->req.prefix_ids[piece] + 1 : 0;
 }
 
-/* Content key of a sequence's block number `index`. */
-static uint64_t block_key(const scheduler *s, const sequence *q, uint32_t index) {
+uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) {
     uint64_t prefix = shared_prefix_id(s, q, index);
     uint64_t key = prefix ? rng_bits(prefix, STREAM_PREFIX, index)
                           : rng_bits(q->req.id, STREAM_OWN, index);
@@ -32,7 +31,7 @@ void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tok
         if (shared_prefix_id(s, q, i) == 0)
             kv_pool_set_whole(s->device, block);
         else if (kv_pool_key(s->device, block) == KV_NO_KEY)
-            kv_pool_set_key(s->device, block, block_key(s, q, i));
+            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
     }
 }
 
@@ -42,7 +41,7 @@ void state_name_own_blocks(scheduler *s, uint32_t id) {
         uint32_t block = q->slots[i].device;
         if (kv_pool_is_whole(s->device, block) && shared_prefix_id(s, q, i) == 0 &&
             kv_pool_key(s->device, block) == KV_NO_KEY)
-            kv_pool_set_key(s->device, block, block_key(s, q, i));
+            kv_pool_set_key(s->device, block, state_block_key(s, q, i));
     }
 }
 
@@ -60,7 +59,7 @@ uint32_t state_find_cached(const scheduler *s, const sequence *q, uint32_t *n_fr
     if (!s->settings.prefix_cache) return 0;
     uint32_t n = 0, n_max = (sequence_len(q) - 1) / s->config.block_tokens;
     for (; n < n_max; n++) {
-        uint32_t block = kv_pool_find(s->device, block_key(s, q, n));
+        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, n));
         if (block == KV_NO_BLOCK) break;
         *n_free += kv_pool_holders(s->device, block) == 0;
     }
@@ -70,7 +69,7 @@ uint32_t state_find_cached(const scheduler *s, const sequence *q, uint32_t *n_fr
 status state_take_cached(scheduler *s, uint32_t id, uint32_t n) {
     for (uint32_t i = 0; i < n; i++) {
         sequence *q = seq_at(s, id);
-        uint32_t block = kv_pool_find(s->device, block_key(s, q, i));
+        uint32_t block = kv_pool_find(s->device, state_block_key(s, q, i));
         TRY(sequence_push_slot(q, (kv_slot){block, KV_NO_BLOCK}));
         kv_pool_retain(s->device, block);
     }

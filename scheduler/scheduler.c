@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "scheduler_state.h"
+#include "offload.h"
 
 scheduler_config scheduler_config_defaults(void) {
     return (scheduler_config){.block_tokens = 16,
@@ -74,6 +74,7 @@ void scheduler_destroy(scheduler *s) {
     for (uint32_t i = 0; i < s->n_flying; i++) free(s->flying[i].pairs);
     free(s->flying);
     free(s->pairs);
+    offload_destroy(s->offload);
     if (s->destroy_policy_state) s->destroy_policy_state(s->policy_state);
     free(s->leaked);
     free(s->free_trail);
@@ -269,15 +270,16 @@ void scheduler_copy_done(scheduler *s, uint64_t copy_id) {
         assert(i < s->n_flying); /* a copy completes once, and only if it was started */
     }
     flying_copy *f = &s->flying[i];
+    if (s->memory->copied) s->memory->copied(s, f);
     uint32_t n_device = kv_pool_n_free(s->device), n_host = kv_pool_n_free(s->host);
-    for (uint32_t j = 0; j < f->n_pairs; j++) {
+    for (uint32_t j = f->n_pairs; j-- > 0;) { /* the last first, as state_release */
         kv_pool_release(s->device, f->pairs[j].device);
         kv_pool_release(s->host, f->pairs[j].host);
     }
     s->n_late_device += kv_pool_n_free(s->device) - n_device;
     s->n_late_host += kv_pool_n_free(s->host) - n_host;
-    sequence *q = seq_at(s, f->seq);
-    if (q->state != SEQ_UNUSED && q->req.id == f->request_id)
+    sequence *q = f->seq == NO_SEQ ? NULL : seq_at(s, f->seq);
+    if (q && q->state != SEQ_UNUSED && q->req.id == f->request_id)
         --*(f->direction == LINK_TO_HOST ? &q->n_leaving : &q->n_arriving);
     free(f->pairs);
     s->flying[i] = s->flying[--s->n_flying];
@@ -291,8 +293,16 @@ uint32_t scheduler_n_unfinished(const scheduler *s) {
     return s->waiting.n + s->running.n + s->swapped.n;
 }
 
+static uint32_t n_noted_copies(const scheduler *s) {
+    return s->offload ? s->offload->n_jobs : 0;
+}
+
+bool scheduler_is_idle(const scheduler *s) {
+    return scheduler_n_unfinished(s) == 0 && n_noted_copies(s) == 0;
+}
+
 uint32_t scheduler_n_copies_in_flight(const scheduler *s) {
-    return s->n_flying;
+    return s->n_flying + n_noted_copies(s);
 }
 
 uint32_t scheduler_n_free_device(const scheduler *s) {
@@ -316,9 +326,12 @@ const sequence_table *scheduler_table(const scheduler *s) {
 }
 
 void scheduler_describe(const scheduler *s, char *buf, size_t size) {
-    snprintf(buf, size,
-             "%u waiting, %u running, %u swapped out; %u of %u device blocks free, "
-             "%u of %u host blocks free",
-             s->waiting.n, s->running.n, s->swapped.n, kv_pool_n_free(s->device),
-             s->config.n_device_blocks, kv_pool_n_free(s->host), s->config.n_host_blocks);
+    int n =
+        snprintf(buf, size,
+                 "%u waiting, %u running, %u swapped out; %u of %u device blocks free, "
+                 "%u of %u host blocks free",
+                 s->waiting.n, s->running.n, s->swapped.n, kv_pool_n_free(s->device),
+                 s->config.n_device_blocks, kv_pool_n_free(s->host), s->config.n_host_blocks);
+    if (s->n_flying > 0 && n > 0 && (size_t)n < size)
+        snprintf(buf + n, size - (size_t)n, ", %u copies in flight", s->n_flying);
 }

@@ -78,6 +78,10 @@ void scheduler_end(scheduler *s, uint32_t id);
 /* Sequences that are waiting, running or swapped. */
 uint32_t scheduler_n_unfinished(const scheduler *s);
 
+/* Nothing to decide: no request is unfinished, and no copy waits for the next plan. */
+bool scheduler_is_idle(const scheduler *s);
+
+/* Asynchronous copies that have not completed, those noted for the next plan included. */
 uint32_t scheduler_n_copies_in_flight(const scheduler *s);
 uint32_t scheduler_n_free_device(const scheduler *s);
 uint32_t scheduler_n_free_host(const scheduler *s);

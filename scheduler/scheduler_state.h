@@ -7,14 +7,16 @@
 #include "scheduler.h"
 
 /* An asynchronous copy that has not completed: it holds its blocks on both sides. */
-typedef struct flying_copy {
+struct flying_copy {
     uint64_t id;
-    uint32_t seq;        /* slot that it was started for, which may have ended since */
+    uint32_t seq; /* slot that it was started for, which may have ended since; or NO_SEQ */
     uint64_t request_id; /* tells whether it has */
     link_direction direction;
     block_pair *pairs; /* [n_pairs] */
     uint32_t n_pairs;
-} flying_copy;
+};
+
+typedef struct offload offload;
 
 struct scheduler {
     scheduler_config config;
@@ -44,6 +46,8 @@ struct scheduler {
     bool ordered_copies; /* the policy's copies run on the compute stream (for comparison) */
     block_pair *pairs;   /* [pairs_capacity] scratch */
     uint32_t pairs_capacity;
+
+    offload *offload; /* vLLM V1's blocks on the host (offload.h), or NULL */
 
     uint32_t n_bound_ahead; /* device blocks taken for later iterations of the plan */
     void *policy_state;     /* of the memory policy, which makes it in init */
@@ -119,8 +123,8 @@ void state_take_device(scheduler *s, uint32_t id, uint32_t first, uint32_t n);
  */
 MUST_USE status state_ignore(scheduler *s, uint32_t id, bool leak);
 
-/* Starts an asynchronous copy of n_pairs blocks of a sequence; they are held until it
- * completes. */
+/* Starts an asynchronous copy of n_pairs blocks; they are held until it completes. seq is whose
+ * they are, or NO_SEQ when that one has ended. */
 MUST_USE status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
                                  const block_pair *pairs, uint32_t n_pairs);
 
@@ -135,6 +139,9 @@ void state_name_cohort(scheduler *s, uint32_t later);
 /* Gives keys to the full blocks among the first n_tokens of a sequence, from block `first` on.
  */
 void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens);
+
+/* Content key of a sequence's block number `index`. */
+uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index);
 
 /* Before a preemption: gives the keys that a sequence alone can look for. */
 void state_name_own_blocks(scheduler *s, uint32_t id);

@@ -28,7 +28,8 @@
 typedef enum sequence_state {
     SEQ_UNUSED,  /* free slot */
     SEQ_WAITING, /* new or preempted, its device blocks are gone */
-    SEQ_STARTED, /* first among the waiting, partly computed; holds device blocks */
+    SEQ_STARTED, /* among the waiting, but a part of its KV is there; holds device blocks */
+    SEQ_LOADING, /* among the waiting, KV is being copied to the device blocks that it holds */
     SEQ_RUNNING, /* admitted; holds device blocks */
     SEQ_SWAPPED, /* paused: its KV is on the host, or not yet taken off the device */
 } sequence_state;
@@ -47,6 +48,7 @@ typedef struct sequence {
     uint32_t n_computed;   /* tokens whose KV is on the device; see the head */
     uint32_t n_output_max; /* the executor stops here: declared limit and model length */
     uint32_t n_planned;    /* tokens of the chunk in the plan at hand */
+    uint32_t n_stored;     /* first blocks that were offered to the host (offload.h) */
     uint32_t n_kv_peak;    /* tokens whose KV was computed at some time: less is recompute */
     uint64_t joined_tick;  /* of the cohort, while in it */
     int64_t running_no;    /* place in the running order: lower is earlier */

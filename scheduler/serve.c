@@ -95,7 +95,7 @@ static status wait(loop *l, bool compute, errbuf *err) {
 static status iterate(loop *l, errbuf *err) {
     const plan *p;
     int64_t now_ns = l->e->now_ns(l->e->context);
-    if (scheduler_n_unfinished(l->s) == 0) return wait(l, false, err);
+    if (scheduler_is_idle(l->s)) return wait(l, false, err);
     TRY(scheduler_schedule(l->s, &p, now_ns, err));
     for (uint32_t i = 0; i < p->n_ignored; i++) end_request(l, p->ignored[i], REQUEST_IGNORED);
     if (plan_has_work(p)) TRY(l->e->submit(l->e->context, p, err));

@@ -106,7 +106,7 @@ status state_preempt_recompute(scheduler *s, uint32_t id) {
     state_name_own_blocks(s, id);
     state_release(s, id);
     sequence *q = seq_at(s, id);
-    q->n_computed = 0;
+    q->n_computed = q->n_stored = 0;
     q->decoding = false;
     q->state = SEQ_WAITING;
     return ST_OK;
@@ -275,10 +275,14 @@ status state_copy_async(scheduler *s, uint32_t seq, link_direction direction,
     block_pair *kept = malloc(n_pairs * sizeof(*kept));
     if (!kept) return ST_NO_MEMORY;
     memcpy(kept, pairs, n_pairs * sizeof(*kept));
-    sequence *q = seq_at(s, seq);
-    ++*(direction == LINK_TO_HOST ? &q->n_leaving : &q->n_arriving);
+    uint64_t request_id = UINT64_MAX;
+    if (seq != NO_SEQ) {
+        sequence *q = seq_at(s, seq);
+        ++*(direction == LINK_TO_HOST ? &q->n_leaving : &q->n_arriving);
+        request_id = q->req.id;
+    }
     s->flying[s->n_flying++] =
-        (flying_copy){s->n_copies, seq, q->req.id, direction, kept, n_pairs};
+        (flying_copy){s->n_copies, seq, request_id, direction, kept, n_pairs};
     plan_copy copy = {.id = s->n_copies++,
                       .seq = seq,
                       .direction = direction,

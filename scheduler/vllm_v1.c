@@ -1,6 +1,6 @@
 #include "vllm_v1.h"
 
-#include "scheduler_state.h"
+#include "offload.h"
 
 /* Block 0 belongs to no one in vLLM V1: one block less than the pool has. */
 static status hold_null_block(scheduler *s) {
@@ -74,11 +74,19 @@ static status preempt(scheduler *s, uint32_t victim, bool was_scheduled, uint32_
     return ST_OK;
 }
 
-/* Makes room for n blocks by preempting; *survives is false when `id` itself had to go. */
+/* Makes room for n blocks by preempting; *survives is false when `id` itself had to go, or
+ * waits for copies that hold blocks. */
 static status make_room(scheduler *s, uint32_t id, uint32_t n, uint32_t *budget,
                         bool *survives) {
     *survives = true;
     while (kv_pool_n_free(s->device) < n) {
+        offload_room room = offload_find_room(s, n);
+        if (room == ROOM_NOW) continue;
+        if (room == ROOM_LATER) {
+            state_leave_cohort(s, id);
+            *survives = false;
+            return ST_OK;
+        }
         uint32_t victim = pick_victim(s);
         bool earlier = seq_at(s, victim)->running_no < seq_at(s, id)->running_no;
         TRY(preempt(s, victim, earlier, budget));
@@ -107,7 +115,7 @@ static status run_one(scheduler *s, uint32_t id, uint32_t *budget, bool *survive
 }
 
 /* The running sequences from id on, in order, until the budget is used up or one preempted
- * itself. Members of the cohort that are not reached leave it. */
+ * itself or waits. Members of the cohort that are not reached leave it. */
 static status run_each(scheduler *s, uint32_t id, uint32_t *budget) {
     if (id == NO_SEQ) return ST_OK;
     bool survives = true;
@@ -132,25 +140,52 @@ static status run_running(scheduler *s, uint32_t *budget) {
     return ST_OK;
 }
 
-/* Admits the first waiting sequence if its blocks can be had without preempting. */
-static status admit_first(scheduler *s, uint32_t *budget, bool *admitted) {
-    uint32_t id = s->waiting.first, n_free_hits;
-    sequence *q = seq_at(s, id);
-    uint32_t n_hits = state_find_cached(s, q, &n_free_hits);
-    uint32_t n_computed = n_hits * s->config.block_tokens, len = sequence_len(q);
-    uint32_t n = chunk_tokens(s, len - n_computed, *budget);
-    uint32_t lacking = blocks_lacking(s, n_computed + n, n_hits);
-    uint32_t need = s->settings.full_isl ? blocks_lacking(s, len, n_hits) : lacking;
+/* How a waiting sequence would start. */
+typedef struct beginning {
+    uint32_t n_held, n_free_hits; /* blocks: its own or cached; of these without a holder */
+    uint32_t n_computed;          /* tokens in them */
+    uint32_t n_load;              /* blocks on the host behind them: it loads first, */
+    bool later;                   /* but not yet */
+    uint32_t n_tokens;            /* otherwise: its first chunk */
+    uint32_t n_lacking;           /* blocks for what it loads or computes */
+} beginning;
+
+static beginning find_beginning(scheduler *s, uint32_t id, uint32_t budget) {
+    const sequence *q = seq_at(s, id);
+    beginning b = {.n_held = q->n_slots, .n_computed = q->n_computed};
+    if (q->state == SEQ_WAITING) { /* or it has loaded already */
+        b.n_held = state_find_cached(s, q, &b.n_free_hits);
+        b.n_computed = b.n_held * s->config.block_tokens;
+        b.n_load = offload_find(s, &b.later, q, b.n_held);
+    }
+    b.n_lacking = b.n_load;
+    if (b.n_load > 0) return b;
+    b.n_tokens = chunk_tokens(s, sequence_len(q) - b.n_computed, budget);
+    b.n_lacking = blocks_lacking(s, b.n_computed + b.n_tokens, b.n_held);
+    return b;
+}
+
+static bool has_room(const scheduler *s, uint32_t id, const beginning *b) {
+    uint32_t len = sequence_len(&s->table.seqs[id]);
+    uint32_t need = s->settings.full_isl ? blocks_lacking(s, len, b->n_held) : b->n_lacking;
     uint64_t reserve = s->running.n > 0 ? s->watermark_blocks : 0;
-    *admitted = need + n_free_hits + reserve <= kv_pool_n_free(s->device);
-    if (!*admitted) return ST_OK;
+    return need + b->n_free_hits + reserve <= kv_pool_n_free(s->device);
+}
+
+/* Admits a waiting sequence if its blocks can be had without preempting; otherwise the queue
+ * does not go on. It goes on past one that waits for another's load. */
+static status admit(scheduler *s, uint32_t id, uint32_t *budget, bool *goes_on) {
+    beginning b = find_beginning(s, id, *budget);
+    *goes_on = b.later || has_room(s, id, &b);
+    if (b.later || !*goes_on) return ST_OK;
+    if (seq_at(s, id)->state == SEQ_WAITING) TRY(state_take_cached(s, id, b.n_held));
+    if (b.n_load > 0) return offload_load(s, id, b.n_load);
     sequence_list_remove(&s->waiting, &s->table, id);
-    TRY(state_take_cached(s, id, n_hits));
-    TRY(state_grow(s, id, lacking));
+    TRY(state_grow(s, id, b.n_lacking));
     state_run(s, id);
-    TRY(state_plan_chunk(s, id, n));
-    state_name_blocks(s, id, n_hits, n_computed + n);
-    *budget -= n;
+    TRY(state_plan_chunk(s, id, b.n_tokens));
+    state_name_blocks(s, id, b.n_computed / s->config.block_tokens, b.n_computed + b.n_tokens);
+    *budget -= b.n_tokens;
     return ST_OK;
 }
 
@@ -161,28 +196,56 @@ static int64_t known_until_ns(const scheduler *s) {
     return s->settings.async && !rested ? s->latest_start_ns : INT64_MAX;
 }
 
-static bool first_is_known(const scheduler *s, int64_t until_ns) {
-    return s->waiting.n > 0 && s->table.seqs[s->waiting.first].req.arrival_ns <= until_ns;
+static bool is_known(const scheduler *s, uint32_t id, int64_t until_ns) {
+    return s->table.seqs[id].req.arrival_ns <= until_ns;
+}
+
+/* The first waiting sequence from id on that is not loading, or NO_SEQ. */
+static uint32_t next_to_admit(const scheduler *s, uint32_t id) {
+    while (id != NO_SEQ && s->table.seqs[id].state == SEQ_LOADING) id = s->table.seqs[id].next;
+    return id;
+}
+
+/* Admits waiting sequences in order until one has to stay out. */
+static status admit_waiting(scheduler *s, uint32_t *budget) {
+    int64_t until_ns = known_until_ns(s);
+    uint32_t id = next_to_admit(s, s->waiting.first);
+    while (id != NO_SEQ && is_known(s, id, until_ns) && *budget > 0 &&
+           s->running.n < s->config.max_seqs) {
+        uint32_t next = seq_at(s, id)->next;
+        bool goes_on;
+        TRY(admit(s, id, budget, &goes_on));
+        if (goes_on)
+            id = next_to_admit(s, next);
+        else if (!offload_make_room(s, id))
+            return ST_OK;
+    }
+    return ST_OK;
+}
+
+/* Did the running sequences all get what they may, budget left? Whoever waits for blocks comes
+ * before those who are not admitted yet. */
+static bool nobody_waits_for_room(const scheduler *s) {
+    if (s->plan.n_preempted > 0) return false;
+    const sequence *last = s->running.n ? &s->table.seqs[s->running.last] : NULL;
+    return !last || last->in_cohort || last->n_planned > 0;
 }
 
 static status schedule(scheduler *s, errbuf *err) {
     (void)err;
     uint32_t budget = s->config.max_batched_tokens;
-    int64_t until_ns = known_until_ns(s);
+    TRY(offload_submit(s));
     TRY(run_running(s, &budget));
-    bool admitted = s->plan.n_preempted == 0;
-    while (admitted && first_is_known(s, until_ns) && budget > 0 &&
-           s->running.n < s->config.max_seqs)
-        TRY(admit_first(s, &budget, &admitted));
-    return ST_OK;
+    if (nobody_waits_for_room(s)) TRY(admit_waiting(s, &budget));
+    return offload_note(s);
 }
 
 /* A waiting sequence that was not admitted stays out: seats and budget stay the same and free
  * blocks only become fewer. Nothing was tried after a preemption, nor with a late arrival. */
 static uint32_t horizon(const scheduler *s) {
     if (s->plan.n_preempted > 0 || s->running.n > s->cohort.n) return 1;
-    if (s->waiting.n > 0 && !first_is_known(s, known_until_ns(s))) return 1;
-    return state_growth_horizon(s);
+    if (s->waiting.n > 0 && !is_known(s, s->waiting.first, known_until_ns(s))) return 1;
+    return offload_horizon(s, state_growth_horizon(s));
 }
 
 const memory_policy vllm_v1_memory = {.init = hold_null_block,
@@ -190,3 +253,15 @@ const memory_policy vllm_v1_memory = {.init = hold_null_block,
                                       .schedule = schedule,
                                       .horizon = horizon,
                                       .length_stop = length_stop};
+
+static status set_up_offload(scheduler *s) {
+    TRY(hold_null_block(s));
+    return offload_create(s);
+}
+
+const memory_policy vllm_v1_offload_memory = {.init = set_up_offload,
+                                              .enqueue = enqueue,
+                                              .schedule = schedule,
+                                              .horizon = horizon,
+                                              .length_stop = length_stop,
+                                              .copied = offload_copied};

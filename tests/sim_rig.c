@@ -161,6 +161,20 @@ static void tear_down(rig *r) {
     scheduler_destroy(r->scheduler);
 }
 
+/* Copies may outlive the last request; what they hold is not lost. */
+static void drain(rig *r) {
+    const plan *p;
+    completion c = {0};
+    errbuf err = {0};
+    while (scheduler_n_copies_in_flight(r->scheduler) > 0) {
+        int64_t now_ns = r->device.now_ns(r->device.context);
+        must(scheduler_schedule(r->scheduler, &p, now_ns, &err), &err);
+        if (plan_has_work(p)) must(r->device.submit(r->device.context, p, &err), &err);
+        must(r->device.next(r->device.context, INT64_MAX, &c, &err), &err);
+        scheduler_copy_done(r->scheduler, c.copy_id);
+    }
+}
+
 sim_outcome sim_run(const sim_case *c) {
     sim_outcome out = {0};
     rig r = {.c = c, .out = &out};
@@ -175,12 +189,13 @@ sim_outcome sim_run(const sim_case *c) {
                                   .context = &r};
     out.result = serve(r.scheduler, &r.device, &source, &watch, &out.err);
     if (r.log) fprintf(r.log, "result %d %s\n", (int)out.result, out.err.text);
-    out.n_used_device = n_device - scheduler_n_free_device(r.scheduler);
-    out.n_used_host = n_host - scheduler_n_free_host(r.scheduler);
     executor_usage usage;
     r.device.usage(r.device.context, &usage);
     metrics_figures(r.metrics, &out.figures, &usage, r.device.now_ns(r.device.context),
                     scheduler_n_hit_tokens(r.scheduler), 0);
+    if (out.result == ST_OK) drain(&r);
+    out.n_used_device = n_device - scheduler_n_free_device(r.scheduler);
+    out.n_used_host = n_host - scheduler_n_free_host(r.scheduler);
     tear_down(&r);
     return out;
 }

@@ -29,6 +29,8 @@ void step_driver_finish(step_driver *d) {
     free(d->n_output);
     free(d->finished);
     free(d->ended);
+    free(d->copies);
+    free(d->copy_ends);
 }
 
 void step_driver_add(step_driver *d, const request *req, uint32_t n_output) {
@@ -66,6 +68,31 @@ status step_driver_schedule(step_driver *d, int64_t step, errbuf *err) {
     return ST_OK;
 }
 
+static void start_copies(step_driver *d, int64_t step) {
+    for (uint32_t i = 0; i < d->plan->n_copies; i++) {
+        if (d->plan->copies[i].ordered) continue;
+        if (d->n_copies == d->copies_capacity) {
+            d->copies_capacity = 2 * d->copies_capacity + 16;
+            d->copies = must(realloc(d->copies, d->copies_capacity * sizeof(*d->copies)));
+            d->copy_ends =
+                must(realloc(d->copy_ends, d->copies_capacity * sizeof(*d->copy_ends)));
+        }
+        d->copies[d->n_copies] = d->plan->copies[i].id;
+        d->copy_ends[d->n_copies++] = step + d->n_copy_steps;
+    }
+}
+
+static void complete_copies(step_driver *d, int64_t step) {
+    uint32_t n_done = 0;
+    while (n_done < d->n_copies && d->copy_ends[n_done] <= step)
+        scheduler_copy_done(d->scheduler, d->copies[n_done++]);
+    d->n_copies -= n_done;
+    for (uint32_t i = 0; i < d->n_copies; i++) {
+        d->copies[i] = d->copies[i + n_done];
+        d->copy_ends[i] = d->copy_ends[i + n_done];
+    }
+}
+
 static void collect(step_driver *d, uint32_t *n_finished, uint32_t id) {
     if (*n_finished == d->finished_capacity) {
         d->finished_capacity = 2 * d->finished_capacity + 16;
@@ -91,7 +118,9 @@ void step_driver_complete(step_driver *d, int64_t step) {
         d->n_ignored++;
         end_request(d, d->plan->ignored[i]);
     }
-    if (!plan_has_work(d->plan)) return;
+    start_copies(d, step);
+    complete_copies(d, step);
+    if (!plan_occupies_compute(d->plan)) return;
     int64_t end_ns = step + 1;
     completion c = {.kind = COMPLETION_COMPUTE,
                     .now_ns = end_ns,
@@ -104,6 +133,15 @@ void step_driver_complete(step_driver *d, int64_t step) {
     errbuf err = {0};
     must_be_ok(scheduler_complete(d->scheduler, &finished, &n_finished, &c), &err);
     for (uint32_t i = 0; i < n_finished; i++) end_request(d, finished[i]);
+}
+
+int64_t step_driver_drain(step_driver *d, int64_t step) {
+    errbuf err = {0};
+    for (; scheduler_n_copies_in_flight(d->scheduler) > 0; step++) {
+        must_be_ok(step_driver_schedule(d, step, &err), &err);
+        step_driver_complete(d, step);
+    }
+    return step;
 }
 
 uint32_t step_driver_tokens(const step_driver *d, uint32_t id) {

@@ -1,7 +1,8 @@
 /* step_driver.h - runs the scheduler step by step without a device: one iteration is one step.
  *
  * Each completed prefill and each decode yields a token; a request ends after the outputs it
- * was given. For golden traces, fingerprints and property tests. */
+ * was given. Asynchronous copies take a fixed number of steps. For golden traces, fingerprints
+ * and property tests. */
 #ifndef STEP_DRIVER_H
 #define STEP_DRIVER_H
 
@@ -9,7 +10,11 @@
 
 typedef struct step_driver {
     scheduler *scheduler;
-    const plan *plan;   /* of the latest step */
+    const plan *plan;      /* of the latest step */
+    uint32_t n_copy_steps; /* after these an asynchronous copy completes; 0: with its own */
+    uint64_t *copies;      /* [n_copies] in flight, in order */
+    int64_t *copy_ends;    /* [n_copies] their last steps */
+    uint32_t n_copies, copies_capacity;
     uint32_t *n_output; /* [n_output_capacity] true outputs by slot */
     uint32_t n_output_capacity;
     uint32_t *finished; /* [finished_capacity] scratch */
@@ -28,8 +33,11 @@ void step_driver_add(step_driver *d, const request *req, uint32_t n_output);
 /* Plans step number `step`; the plan is in d->plan until the step completes. */
 status step_driver_schedule(step_driver *d, int64_t step, errbuf *err);
 
-/* Tokens come out, sequences end. */
+/* Copies that end with this step complete, tokens come out, sequences end. */
 void step_driver_complete(step_driver *d, int64_t step);
+
+/* All requests have ended: steps until no copy is in flight. Returns the next step's number. */
+int64_t step_driver_drain(step_driver *d, int64_t step);
 
 /* Does a running sequence compute in the plan at hand? Its tokens, or 0. */
 uint32_t step_driver_tokens(const step_driver *d, uint32_t id);

@@ -33,6 +33,7 @@ typedef struct random_case {
     bool roomy;
     char policy[160];
     scheduler_config config;
+    uint32_t n_copy_steps; /* of asynchronous copies */
     uint32_t n_requests;
     request requests[N_REQUESTS_MAX]; /* arrival_ns is the step */
     uint32_t n_outputs[N_REQUESTS_MAX];
@@ -56,7 +57,7 @@ static void draw_policy(random_case *c) {
                                          "trtllm-max-utilization"};
     const char *watermark = watermarks[draw(c, 0, 3)], *order = orders[draw(c, 0, 3)];
     const char *a = on_off(c), *b = on_off(c), *d = on_off(c);
-    uint32_t n = draw(c, 0, 9), family = draw(c, 0, 2);
+    uint32_t n = draw(c, 0, 9), family = draw(c, 0, 3);
     if (family == 0)
         snprintf(c->policy, sizeof(c->policy), "%s", others[n % 3]);
     else if (family == 1)
@@ -64,6 +65,11 @@ static void draw_policy(random_case *c) {
                  "vllm-v1,order=%s,watermark=%s,full_isl=%s,prefix_cache=%s,async=%s"
                  ",long_prefill_threshold=%" PRIu32,
                  order, watermark, a, b, d, n < 5 ? 0 : n);
+    else if (family == 2)
+        snprintf(c->policy, sizeof(c->policy),
+                 "vllm-v1-offload,order=%s,watermark=%s,full_isl=%s,async=%s"
+                 ",long_prefill_threshold=%" PRIu32,
+                 order, watermark, a, d, n < 5 ? 0 : n);
     else
         snprintf(c->policy, sizeof(c->policy),
                  "vllm-v0-%s,order=%s,watermark=%s,chunked=%s,fcfs_resort=%s,host_full=%s"
@@ -92,7 +98,7 @@ static void make_roomy(random_case *c) {
         k->n_device_blocks++;
     if (is_v0(c) && k->max_batched_tokens < k->max_model_len)
         k->max_batched_tokens = k->max_model_len;
-    k->n_host_blocks = N_REQUESTS_MAX * longest;
+    if (is_v0(c)) k->n_host_blocks = N_REQUESTS_MAX * longest;
 }
 
 static void draw_config(random_case *c) {
@@ -127,6 +133,7 @@ static void draw_request(random_case *c, uint32_t i, int64_t step) {
 static void draw_case(random_case *c, uint64_t seed) {
     *c = (random_case){.seed = seed};
     draw_config(c);
+    c->n_copy_steps = draw(c, 0, 4);
     for (uint32_t f = 0; f < N_FAMILIES; f++)
         for (uint32_t i = 0; i < N_PIECES; i++) c->prefix_ids[f][i] = rng_bits(seed, 2 + f, i);
     c->n_requests = draw(c, 1, N_REQUESTS_MAX);
@@ -154,6 +161,7 @@ static void run_init(run *r, const random_case *c) {
         config.single_file = w == 1;
         config.bind_early = w == 2;
         step_driver_init(&r->ways[w], &config);
+        r->ways[w].n_copy_steps = c->n_copy_steps;
     }
 }
 
@@ -257,7 +265,10 @@ static bool run_case(const random_case *c) {
         assert_false(r.aborted);
         assert_int_equal(r.ways[0].n_ended, r.n_added);
         assert_int_equal(r.ways[0].n_ignored, 0);
-        for (int w = 0; w < N_WAYS; w++) expect_all_blocks_back(r.ways[w].scheduler);
+        for (int w = 0; w < N_WAYS; w++) {
+            step_driver_drain(&r.ways[w], N_STEPS_ROOMY);
+            expect_all_blocks_back(r.ways[w].scheduler);
+        }
         expect_tokens_conserved(&r);
     }
     run_finish(&r);

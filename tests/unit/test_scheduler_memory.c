@@ -78,6 +78,7 @@ static const memory_case cases[] = {
     {"V1 with prefix cache", "vllm-v1", 3000, 0, 500, 300, 40, 12, false, true},
     {"V1 by priority, blocks taken ahead", "vllm-v1,order=priority", 3000, 0, 500, 100, 40, 12,
      true, true},
+    {"V1 with blocks on the host", "vllm-v1-offload", 1000, 4000, 500, 60, 40, 12, false, true},
     {"nano-vllm, blocks taken ahead", "nano-vllm", 3000, 0, 500, 300, 40, 12, true, true},
     {"TensorRT-LLM that pauses", "trtllm-max-utilization", 3000, 0, 500, 300, 40, 12, false,
      false},
@@ -137,6 +138,12 @@ static completion complete_one(const plan *p, const int64_t *end_ns, uint32_t *i
     return c;
 }
 
+/* Of the offload: each copy ends in the step in which it starts. */
+static void complete_copies(scheduler *s, const plan *p) {
+    for (uint32_t i = 0; i < p->n_copies; i++)
+        if (!p->copies[i].ordered) scheduler_copy_done(s, p->copies[i].id);
+}
+
 static status run_step(scheduler *s, int64_t now_ns, uint32_t n_refused[N_STAGES]) {
     const plan *p;
     errbuf err = {0};
@@ -150,7 +157,8 @@ static status run_step(scheduler *s, int64_t now_ns, uint32_t n_refused[N_STAGES
     const uint32_t *finished;
     int64_t end_ns = now_ns + 1;
     completion c = complete_one(p, &end_ns, ids);
-    if (plan_has_work(p)) st = scheduler_complete(s, &finished, &n_finished, &c);
+    complete_copies(s, p);
+    if (plan_occupies_compute(p)) st = scheduler_complete(s, &finished, &n_finished, &c);
     if (st != ST_OK) {
         n_refused[COMPLETE]++;
         return st;
