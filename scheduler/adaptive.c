@@ -244,10 +244,11 @@ static void finished(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     const sequence *q = seq_at(s, id);
     adaptive_note *note = note_of(s, id);
-    while (note->bucket < length_bucket(q->n_output - 1))
+    uint32_t n_output = n_output_of(s, id);
+    while (note->bucket < length_bucket(n_output - 1))
         length_estimate_reached(t->lengths, q->req.n_prompt, ++note->bucket);
-    if (q->n_output < q->n_output_max)
-        length_estimate_finished(t->lengths, q->req.n_prompt, q->n_output);
+    if (n_output < q->n_output_max)
+        length_estimate_finished(t->lengths, q->req.n_prompt, n_output);
     charge(s, id, 0);
     if (s->order->needs_clients) t->clients[q->req.client].n_requests--;
 }

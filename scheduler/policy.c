@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "adaptive.h"
+#include "lightllm.h"
 #include "nano_vllm.h"
 #include "nearest.h"
 #include "order.h"
+#include "sglang.h"
 #include "trtllm.h"
 #include "vllm_v0.h"
 #include "vllm_v1.h"
@@ -115,18 +117,37 @@ static const policy_row rows[] = {
      .keys = ""},
     {.name = "trtllm-no-evict",
      .text = "after TensorRT-LLM's GUARANTEED_NO_EVICT: reserves up to the output limit; read "
-             "from the "
-             "sources, not executed",
+             "from the sources, not executed",
      .memory = &trtllm_no_evict_memory,
      .defaults = {0},
      .keys = ""},
     {.name = "trtllm-max-utilization",
      .text = "after TensorRT-LLM's MAX_UTILIZATION: preempts the last by recomputing; read "
-             "from the "
-             "sources, not executed",
+             "from the sources, not executed",
      .memory = &trtllm_max_utilization_memory,
      .defaults = {0},
      .keys = ""},
+    {.name = "sglang",
+     .text = "after SGLang: admits by a learnt share of output limits, retracts by "
+             "recomputing; read "
+             "from the sources, not executed",
+     .memory = &sglang_memory,
+     .defaults = {.conservativeness = 1},
+     .keys = "conservativeness"},
+    {.name = "lightllm",
+     .text = "after LightLLM: admits by the peak of the KV to come up to the output limits, "
+             "pauses the "
+             "last; read from the sources, not executed",
+     .memory = &lightllm_memory,
+     .defaults = {0},
+     .keys = "router_token_ratio"},
+    {.name = "past-future",
+     .text =
+         "after LightLLM's Past-Future: the same peak of output lengths sampled from finished "
+         "requests; read from the sources, not executed",
+     .memory = &past_future_memory,
+     .defaults = {0},
+     .keys = "seed"},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -158,7 +179,16 @@ bool policy_uses_clients(const policy *p) {
     return policy_order(p)->needs_clients;
 }
 
-typedef enum setting_kind { IS_BOOL, IS_COUNT, IS_SHARE, IS_KNOB, IS_CHOICE } setting_kind;
+static const double FACTOR_MAX = 100;
+
+typedef enum setting_kind {
+    IS_BOOL,
+    IS_COUNT,
+    IS_SHARE,
+    IS_KNOB,
+    IS_FACTOR,
+    IS_CHOICE
+} setting_kind;
 
 typedef struct setting {
     const char *key;
@@ -183,6 +213,9 @@ static const setting settings[] = {
     {"block_manager", IS_COUNT, AT(block_manager), 1, 2, NULL},
     {"watermark", IS_SHARE, AT(watermark), 0, 0, NULL},
     {"long_prefill_threshold", IS_COUNT, AT(long_prefill_threshold), 0, 1u << 24, NULL},
+    {"seed", IS_COUNT, AT(seed), 0, UINT32_MAX, NULL},
+    {"conservativeness", IS_FACTOR, AT(conservativeness), 0, 0, NULL},
+    {"router_token_ratio", IS_SHARE, AT(router_token_ratio), 0, 0, NULL},
     {"chunked", IS_BOOL, AT(chunked), 0, 0, NULL},
     {"fcfs_resort", IS_BOOL, AT(fcfs_resort), 0, 0, NULL},
     {"full_isl", IS_BOOL, AT(full_isl), 0, 0, NULL},
@@ -281,6 +314,14 @@ static status parse_value(policy_settings *out, const setting *s, const char *va
         memcpy(field, &knob, sizeof(knob));
         return ST_OK;
     }
+    case IS_FACTOR: {
+        double factor = strtod(value, &end);
+        if (end == value || *end || !(factor > 0 && factor <= FACTOR_MAX))
+            return fail(err, ST_INVALID, "%s is a number above 0 and up to %g, not '%s'",
+                        s->key, FACTOR_MAX, value);
+        memcpy(field, &factor, sizeof(factor));
+        return ST_OK;
+    }
     case IS_CHOICE: {
         uint32_t choice = 0;
         TRY(parse_choice(&choice, s, value, err));
@@ -342,6 +383,7 @@ static void value_text(char *buf, size_t size, const policy_settings *values,
         break;
     case IS_SHARE:
     case IS_KNOB:
+    case IS_FACTOR:
         memcpy(&share, field, sizeof(share));
         snprintf(buf, size, "%g", share);
         break;

@@ -46,7 +46,8 @@ typedef struct memory_policy {
     uint32_t (*horizon)(const scheduler *s);
     /* Output tokens at which the model's length stops a request. */
     uint32_t (*length_stop)(uint32_t n_prompt, uint32_t max_model_len);
-    /* A sequence got its last token and is about to leave; NULL when that is of no interest. */
+    /* A running sequence got its last token; it still is where it was. NULL when it is of no
+     * concern. */
     void (*finished)(scheduler *s, uint32_t id);
     /* An asynchronous copy completed and still holds its blocks; NULL when that is all. */
     void (*copied)(scheduler *s, const flying_copy *f);
@@ -87,7 +88,12 @@ typedef struct policy_settings {
     uint32_t host_full;              /* HOST_FULL_: what a swap does without room on the host */
     uint32_t block_manager;          /* vLLM V0: 1 or 2 */
     uint32_t long_prefill_threshold; /* vLLM V1: tokens per chunk, 0 is no limit */
+    uint32_t seed;                   /* Past-Future: of its samples */
     double watermark;                /* share of the device blocks kept free at admission */
+    double conservativeness;         /* SGLang: scales the share of its limit that it expects
+                                        a running sequence to use */
+    double router_token_ratio;       /* LightLLM: share of the pool in use from which on
+                                        everyone is expected to use the limit */
     bool swap;                       /* vLLM V0: preempt by swapping, not by recomputing */
     bool chunked;                    /* vLLM V0: chunked prefill */
     bool fcfs_resort;                /* vLLM V0 before v0.5.4: sort by arrival in each step */

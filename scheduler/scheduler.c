@@ -71,11 +71,11 @@ status scheduler_create(scheduler **out, const scheduler_config *config, errbuf 
 
 void scheduler_destroy(scheduler *s) {
     if (!s) return;
+    if (s->policy_state) s->destroy_policy_state(s->policy_state);
     for (uint32_t i = 0; i < s->n_flying; i++) free(s->flying[i].pairs);
     free(s->flying);
     free(s->pairs);
     offload_destroy(s->offload);
-    if (s->destroy_policy_state) s->destroy_policy_state(s->policy_state);
     free(s->leaked);
     free(s->free_trail);
     free(s->free_host_trail);
@@ -222,8 +222,8 @@ static status complete_chunk(scheduler *s, const plan_chunk *chunk, int64_t end_
 }
 
 static void finish_sequence(scheduler *s, uint32_t id) {
-    state_leave_cohort(s, id);
     if (s->memory->finished) s->memory->finished(s, id);
+    state_leave_cohort(s, id);
     sequence_list_remove(&s->running, &s->table, id);
     state_release(s, id);
 }

@@ -23,6 +23,8 @@ struct scheduler {
     const memory_policy *memory;
     const order_policy *order;
     policy_settings settings;
+    void *policy_state; /* what the memory policy remembers, set by its init; NULL: nothing */
+    void (*destroy_policy_state)(void *state); /* called with policy_state, if it is set */
 
     sequence_table table;
     sequence_list waiting, running, swapped;
@@ -50,8 +52,6 @@ struct scheduler {
     offload *offload; /* vLLM V1's blocks on the host (offload.h), or NULL */
 
     uint32_t n_bound_ahead; /* device blocks taken for later iterations of the plan */
-    void *policy_state;     /* of the memory policy, which makes it in init */
-    void (*destroy_policy_state)(void *policy_state);
     uint32_t n_late_device, n_late_host;    /* freed by copies that completed during the plan */
     uint32_t *free_trail, *free_host_trail; /* [HORIZON_MAX] free blocks per iteration */
     uint32_t *finish_order;                 /* [finish_capacity] */

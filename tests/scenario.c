@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lightllm.h"
 #include "nano_vllm.h"
 #include "scheduler_state.h"
+#include "sglang.h"
 #include "step_text.h"
 #include "vllm_v0.h"
 
@@ -85,13 +87,19 @@ static void put_v1(step_text *l, const step_driver *d) {
     step_text_put(l, " %" PRIu32, step_text_n_free_device(d));
 }
 
-static void put_nano(step_text *l, const step_driver *d) {
+static void put_prefill_first(step_text *l, const step_driver *d) {
     put_list(l, d, "pf[", step_text_prefills, "]");
     put_list(l, d, "dec[", step_text_decodes, "]");
     put_list(l, d, "PRE[", step_text_preempted, "]");
     put_list(l, d, "W[", step_text_waiting, "]");
     put_list(l, d, "R[", step_text_running, "]");
     step_text_put(l, " %" PRIu32, step_text_n_free_device(d));
+}
+
+/* Prefills have steps of their own: told apart in the line. */
+static bool is_prefill_first(const memory_policy *memory) {
+    return memory == &nano_vllm_memory || memory == &sglang_memory ||
+           memory == &lightllm_memory || memory == &past_future_memory;
 }
 
 /* One step with its line; ST_END after an abort. */
@@ -110,8 +118,8 @@ static status run_step(step_driver *d, step_text *l, uint32_t step, errbuf *err)
     if (st != ST_OK) return st;
     if (d->scheduler->memory == &vllm_v0_memory)
         put_v0(l, d);
-    else if (d->scheduler->memory == &nano_vllm_memory)
-        put_nano(l, d);
+    else if (is_prefill_first(d->scheduler->memory))
+        put_prefill_first(l, d);
     else
         put_v1(l, d);
     step_driver_complete(d, step);

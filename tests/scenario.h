@@ -4,7 +4,8 @@
  * A line tells a step as it stands after schedule(), parts that are empty left out:
  *   vLLM V0: sN pf[ID:TOKENS ...] dec[ID ...] OUTblocks INblocks IGN[ID ...] W[] R[] S[]
  *            FREE_DEVICE/FREE_HOST
- *   nano-vllm: sN pf[ID:TOKENS ...] dec[ID ...] PRE[ID ...] W[] R[] FREE_DEVICE
+ *   nano-vllm, SGLang, LightLLM:
+ *              sN pf[ID:TOKENS ...] dec[ID ...] PRE[ID ...] W[] R[] FREE_DEVICE
  *   others:  sN {ID:TOKENS ...} PRE[ID ...] W[] R[] FREE_DEVICE
  * IGN are requests given up, PRE those preempted, W R S the waiting, running and swapped.
  * A step without anyone to serve is `sN idle`; one that aborts says so. */

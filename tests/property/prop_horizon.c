@@ -74,6 +74,12 @@ static const char *const policies[] = {
     "nano-vllm",
     "trtllm-no-evict",
     "trtllm-max-utilization",
+    "sglang",
+    "sglang,conservativeness=0.1",
+    "lightllm",
+    "lightllm,router_token_ratio=0.9",
+    "past-future",
+    "past-future,seed=3",
 };
 enum { N_POLICIES = sizeof(policies) / sizeof(policies[0]) };
 

@@ -53,13 +53,20 @@ static const char *on_off(random_case *c) {
 static void draw_policy(random_case *c) {
     static const char *const watermarks[] = {"0", "0.01", "0.1", "0.3"};
     static const char *const orders[] = {"fcfs", "fcfs", "fcfs", "priority"};
-    static const char *const others[] = {"nano-vllm", "trtllm-no-evict",
-                                         "trtllm-max-utilization"};
+    static const char *const others[] = {"nano-vllm",
+                                         "trtllm-no-evict",
+                                         "trtllm-max-utilization",
+                                         "sglang",
+                                         "sglang,conservativeness=0.1",
+                                         "lightllm",
+                                         "lightllm,router_token_ratio=0.9",
+                                         "past-future"};
+    enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
     const char *watermark = watermarks[draw(c, 0, 3)], *order = orders[draw(c, 0, 3)];
     const char *a = on_off(c), *b = on_off(c), *d = on_off(c);
     uint32_t n = draw(c, 0, 9), family = draw(c, 0, 3);
     if (family == 0)
-        snprintf(c->policy, sizeof(c->policy), "%s", others[n % 3]);
+        snprintf(c->policy, sizeof(c->policy), "%s", others[draw(c, 0, N_OTHERS - 1)]);
     else if (family == 1)
         snprintf(c->policy, sizeof(c->policy),
                  "vllm-v1,order=%s,watermark=%s,full_isl=%s,prefix_cache=%s,async=%s"

@@ -54,6 +54,7 @@ static void a_name_alone_gives_the_defaults_of_its_row(void **state) {
 static void the_defaults_are_those_of_upstream(void **state) {
     (void)state;
     policy v0 = parse("vllm-v0-recompute"), swap = parse("vllm-v0-swap"), v1 = parse("vllm-v1");
+    policy sglang = parse("sglang"), lightllm = parse("lightllm");
     assert_int_equal(v0.settings.block_manager, 2);
     assert_true(v0.settings.watermark == 0.01);
     assert_false(v0.settings.swap);
@@ -65,6 +66,8 @@ static void the_defaults_are_those_of_upstream(void **state) {
     assert_true(v1.settings.prefix_cache);
     assert_true(v1.settings.watermark == 0);
     assert_int_equal(v1.settings.long_prefill_threshold, 0);
+    assert_true(sglang.settings.conservativeness == 1);
+    assert_true(lightllm.settings.router_token_ratio == 0);
 }
 
 static void settings_replace_defaults_and_the_last_one_counts(void **state) {
@@ -122,6 +125,14 @@ static void wrong_texts_are_refused_with_what_would_be_right(void **state) {
         {"vllm-v1,watermark=0.1%", "watermark is a share in [0, 1), not '0.1%'"},
         {"vllm-v1,order=priorty", "order cannot be 'priorty'; did you mean 'priority'?"},
         {"vllm-v0-swap,host_full=stop", "host_full cannot be 'stop'; did you mean 'abort'?"},
+        {"sglang,conservativeness=0",
+         "conservativeness is a number above 0 and up to 100, not '0'"},
+        {"sglang,conservativeness=101",
+         "conservativeness is a number above 0 and up to 100, not '101'"},
+        {"sglang,conservativeness=nan",
+         "conservativeness is a number above 0 and up to 100, not 'nan'"},
+        {"past-future,seed=4294967296",
+         "seed is a whole number from 0 to 4294967295, not '4294967296'"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         errbuf err = {0};
@@ -153,6 +164,9 @@ static void told_settings_are_read_back_as_they_were(void **state) {
         "vllm-v0-swap,chunked=on,fcfs_resort=on",
         "vllm-v1",
         "vllm-v1,watermark=0.05,long_prefill_threshold=16,full_isl=off,prefix_cache=off",
+        "sglang,conservativeness=1.25",
+        "lightllm,router_token_ratio=0.5",
+        "past-future,seed=4294967295",
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         policy p = parse(texts[i]);

@@ -82,6 +82,9 @@ static const memory_case cases[] = {
     {"nano-vllm, blocks taken ahead", "nano-vllm", 3000, 0, 500, 300, 40, 12, true, true},
     {"TensorRT-LLM that pauses", "trtllm-max-utilization", 3000, 0, 500, 300, 40, 12, false,
      false},
+    {"SGLang that retracts, blocks taken ahead", "sglang,conservativeness=0.1", 3000, 0, 500,
+     300, 40, 12, true, false},
+    {"Past-Future that pauses", "past-future", 1000, 0, 500, 100, 40, 30, false, false},
 };
 
 static scheduler_config configure(const memory_case *m) {
