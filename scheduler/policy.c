@@ -43,7 +43,7 @@ static const policy_row rows[] = {
     {.name = "cost-aware",
      .text = "AdaptiveLLM as published: per victim the cheaper of swap and recompute, HRRN",
      .memory = &adaptive_memory,
-     .defaults = {OURS, .order = ORDER_HRRN, .mechanism = MECHANISM_CHEAPER},
+     .defaults = {OURS, .order = ORDER_HRRN, .mechanism = MECHANISM_CHEAPER, .watermark = 0.01},
      .keys = OUR_KEYS},
     {.name = "always-swap",
      .text = "every victim is copied beside compute, FCFS",
