@@ -11,6 +11,7 @@ const option_row device_options[N_DEVICE_OPTIONS] = {
     {"tp", OPTION_POSITIVE, AT(tp), OPTION_NO_FLAG},
     {"latency", OPTION_TEXT, AT(latency), OPTION_NO_FLAG},
     {"noise", OPTION_REAL, AT(noise), OPTION_NO_FLAG},
+    {"link-gbs", OPTION_REAL, AT(link_gbs), OPTION_NO_FLAG},
     {"drift", OPTION_TEXT, AT(drift), OPTION_NO_FLAG},
     {"kv-blocks", OPTION_COUNT, AT(kv_blocks), AT(has_kv_blocks)},
     {"kv-gib", OPTION_REAL, AT(kv_gib), AT(has_kv_gib)},
@@ -32,6 +33,7 @@ const char device_options_help[] =
     "  --noise S                standard deviation of every time, as a share; 0, or that of "
     "the\n"
     "                           samples of --latency measured\n"
+    "  --link-gbs X             host link of the simulated device, GB/s each way; its own\n"
     "  --drift FACTOR@SECONDS   the simulated device slows down in mid-run\n"
     "  --kv-blocks N, --kv-gib X      KV pool on the device; default 90 % of its memory less\n"
     "                           the weights\n"

@@ -32,6 +32,7 @@ typedef struct run_settings {
     uint32_t
         pad_tokens; /* tile to pad iterations to where the predictor says it pays; 0: never */
     double noise;
+    double link_gbs; /* host link of the simulated device, one way; 0: the device's */
     const char
         *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */
     bool no_horizon;

@@ -99,6 +99,8 @@ static void describe_times(char *buf, size_t size, const run_settings *o) {
     buf[0] = '\0';
     if (strcmp(o->latency, defaults.latency) != 0)
         n += (size_t)snprintf(buf + n, size - n, " --latency %s", o->latency);
+    if (o->link_gbs > 0)
+        n += (size_t)snprintf(buf + n, size - n, " --link-gbs %g", o->link_gbs);
     if (o->noise > 0) n += (size_t)snprintf(buf + n, size - n, " --noise %g", o->noise);
     if (o->block_size != defaults.block_size)
         snprintf(buf + n, size - n, " --block-size %u", o->block_size);

@@ -124,6 +124,10 @@ static status check_choices(const run_settings *o, errbuf *err) {
     if (measured && !o->profile)
         return fail(err, ST_INVALID,
                     "--latency measured needs --profile DB, made by `adaptivellm profile`");
+    if (measured && o->link_gbs > 0)
+        return fail(err, ST_INVALID, "--link-gbs is for --latency analytic");
+    if (o->link_gbs != 0 && !(o->link_gbs >= 0.001 && o->link_gbs <= 1e6))
+        return fail(err, ST_INVALID, "--link-gbs %g is not in 0.001 to 1e6", o->link_gbs);
     if (!measured && o->host_step_us > 0)
         return fail(err, ST_INVALID, "--host-step-us is for --latency measured");
     if (o->tp != 1 && o->tp != 2 && o->tp != 4 && o->tp != 8)
@@ -142,9 +146,19 @@ static status parse_drift(run_setup *s, const char *text, errbuf *err) {
     return fail(err, ST_INVALID, "--drift needs FACTOR@SECONDS, as in 1.2@30, not '%s'", text);
 }
 
+/* Both ways together keep their ratio to one. */
+static void scale_link(device_spec *device, double gbs) {
+    if (gbs == 0) return;
+    device->link_both_bytes_per_s *= gbs * 1e9 / device->link_bytes_per_s;
+    device->link_bytes_per_s = gbs * 1e9;
+}
+
 static status open_latency(run_setup *s, const run_settings *o, errbuf *err) {
-    if (strcmp(o->latency, "analytic") == 0)
-        return latency_analytic_create(&s->latency, s->device, s->model, o->tp, err);
+    if (strcmp(o->latency, "analytic") == 0) {
+        device_spec device = *s->device;
+        scale_link(&device, o->link_gbs);
+        return latency_analytic_create(&s->latency, &device, s->model, o->tp, err);
+    }
     measured_source_options options = {.profile = o->profile,
                                        .device = s->device,
                                        .model = s->model,
@@ -231,6 +245,7 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         "policy", c->policy.row->name, "policy_settings", policy_settings_json);
     if (o->pad_tokens)
         json_object_set_new(all, "pad_tokens", json_integer((json_int_t)o->pad_tokens));
+    if (o->link_gbs > 0) json_object_set_new(all, "link_gbs", json_real(o->link_gbs));
     if (o->profile) {
         json_object_set_new(all, "profile", json_string(o->profile));
         json_object_set_new(all, "host_step_us", json_real(o->host_step_us));

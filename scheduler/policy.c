@@ -16,7 +16,8 @@
 
 #define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
 #define OUR_KEYS                                                                               \
-    "order mechanism victim fairness hysteresis min_service chunk watermark mixed beside "     \
+    "order mechanism victim fairness hysteresis min_service length_error chunk watermark "     \
+    "mixed beside "                                                                            \
     "partial write_back split reserve"
 /* What adaptive has in common with its kin. */
 #define OURS         .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
@@ -225,6 +226,7 @@ static const setting settings[] = {
     {"victim", IS_CHOICE, AT(victim), 0, 0, victim_names},
     {"fairness", IS_KNOB, AT(fairness), 0, 1, NULL},
     {"hysteresis", IS_KNOB, AT(hysteresis), 0, 1000, NULL},
+    {"length_error", IS_KNOB, AT(length_error), 0, 10, NULL},
     {"min_service", IS_COUNT, AT(min_service), 0, 1u << 20, NULL},
     {"chunk", IS_COUNT, AT(chunk), 0, 1u << 24, NULL},
     {"mixed", IS_BOOL, AT(mixed), 0, 0, NULL},

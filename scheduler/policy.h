@@ -105,6 +105,8 @@ typedef struct policy_settings {
     uint32_t mechanism, victim; /* MECHANISM_, VICTIM_ */
     double fairness;            /* share of admissions by rank; the others go to the oldest */
     double hysteresis;    /* a rank must be lower by this share to preempt for order alone */
+    double length_error;  /* oracles: standard deviation of the logarithm of what they are told
+                             over the true output length */
     uint32_t min_service; /* tokens between two preemptions of a sequence */
     uint32_t chunk;       /* prefill tokens of an iteration with decodes; 0: no limit */
     bool mixed;           /* prefills and decodes in one iteration */

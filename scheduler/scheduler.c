@@ -1,10 +1,12 @@
 #include "scheduler.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "offload.h"
+#include "rng.h"
 
 scheduler_config scheduler_config_defaults(void) {
     return (scheduler_config){.block_tokens = 16,
@@ -103,8 +105,12 @@ bool scheduler_is_oracle(const scheduler *s) {
 
 void scheduler_reveal(scheduler *s, uint32_t id, uint32_t n_output) {
     assert(scheduler_is_oracle(s));
+    enum { STREAM_LENGTH_ERROR = 31 };
     sequence *q = seq_at(s, id);
-    q->n_output_true = n_output < q->n_output_max ? n_output : q->n_output_max;
+    double error = s->settings.length_error;
+    double told = n_output < q->n_output_max ? n_output : q->n_output_max;
+    if (error > 0) told *= exp(error * rng_normal(1, STREAM_LENGTH_ERROR, q->req.id));
+    q->n_output_true = told < 1 ? 1 : told < q->n_output_max ? (uint32_t)told : q->n_output_max;
 }
 
 /* Takes the blocks of the horizon's later iterations, in the order of single steps. */

@@ -35,6 +35,7 @@ enum { KNOWN_TOKENS = 1 << 15, KNOWN_SAMPLED = 1 << 12 };
 
 typedef struct analytic {
     const device_spec *device;
+    device_spec own; /* which that points to */
     const model_spec *model;
     uint32_t tp;
     attention_shape attention; /* on one device */
@@ -165,7 +166,8 @@ status latency_analytic_create(latency_source *out, const device_spec *device,
             (unsigned)tp, model->name, (unsigned)model->n_heads);
     analytic *a = calloc(1, sizeof(*a));
     if (!a) return fail(err, ST_NO_MEMORY, "no memory for the latency source");
-    a->device = device;
+    a->own = *device;
+    a->device = &a->own;
     a->model = model;
     a->tp = tp;
     a->attention = (attention_shape){.n_heads = model->n_heads / tp,

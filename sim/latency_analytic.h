@@ -13,7 +13,8 @@
 #include "model_spec.h"
 #include "status.h"
 
-/* Makes a source for the model on tp devices (1, 2, 4 or 8). Release with out->destroy.
+/* Makes a source for the model on tp devices (1, 2, 4 or 8), of which it keeps a copy. Release
+ * with out->destroy.
  * ST_INVALID when tp does not divide the heads; ST_NO_MEMORY. */
 MUST_USE status latency_analytic_create(latency_source *out, const device_spec *device,
                                         const model_spec *model, uint32_t tp, errbuf *err);

@@ -2,6 +2,7 @@
  * books are wrong. What it decides is in the golden traces. */
 #include "scheduler_state.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Last: cmocka has a macro fail(). */
@@ -269,6 +270,59 @@ static void a_policy_that_asks_a_predictor_is_refused_without_one(void **state) 
     scheduler_destroy(s);
 }
 
+static cost constant_iteration(void *context, const batch_shape *batch) {
+    (void)context;
+    (void)batch;
+    return (cost){.s = 0.01};
+}
+
+static cost constant_copy(void *context, link_direction direction, uint32_t n_blocks,
+                          uint32_t n_segments, bool other_direction_busy) {
+    (void)context;
+    (void)direction;
+    (void)n_segments;
+    (void)other_direction_busy;
+    return (cost){.s = 0.001 * n_blocks};
+}
+
+/* The length that an oracle is told of request id. */
+static uint32_t told(const char *policy_text, uint64_t request_id, uint32_t n_output) {
+    scheduler_config c = configure(policy_text);
+    const cost_model costs = {.iteration = constant_iteration, .copy = constant_copy};
+    c.costs = &costs;
+    c.n_device_blocks = 100;
+    c.max_model_len = 300;
+    scheduler *s;
+    errbuf err = {0};
+    assert_int_equal(scheduler_create(&s, &c, &err), ST_OK);
+    const request req = {.id = request_id, .n_prompt = 10, .n_output_max = 200};
+    uint32_t id;
+    assert_int_equal(scheduler_add(s, &id, &req), ST_OK);
+    assert_true(scheduler_is_oracle(s));
+    scheduler_reveal(s, id, n_output);
+    uint32_t n = s->table.seqs[id].n_output_true;
+    scheduler_destroy(s);
+    return n;
+}
+
+static void an_oracle_can_be_told_lengths_with_an_error(void **state) {
+    (void)state;
+    assert_int_equal(told("srpt-oracle", 3, 90), 90);
+    assert_int_equal(told("srpt-oracle", 3, 900), 200); /* the declared limit ends it */
+    double sum = 0, sum2 = 0;
+    enum { N = 400 };
+    for (uint64_t id = 0; id < N; id++) {
+        double error = log(told("srpt-oracle,length_error=0.2", id, 90) / 90.0);
+        sum += error;
+        sum2 += error * error;
+    }
+    assert_true(fabs(sum / N) < 0.04); /* 4 standard errors; whole tokens round it down */
+    assert_true(fabs(sqrt(sum2 / N) - 0.2) < 0.03);
+    assert_int_equal(told("srpt-oracle,length_error=0.2", 7, 90),
+                     told("srpt-oracle,length_error=0.2", 7, 90));
+    assert_in_range(told("srpt-oracle,length_error=10", 5, 1), 1, 200);
+}
+
 static void padding_without_a_predictor_is_refused(void **state) {
     (void)state;
     scheduler_config c = configure("vllm-v1");
@@ -288,6 +342,7 @@ int main(void) {
         cmocka_unit_test(every_kind_of_damage_is_noticed),
         cmocka_unit_test(tiles_are_filled_only_where_the_predictor_says_it_pays),
         cmocka_unit_test(a_policy_that_asks_a_predictor_is_refused_without_one),
+        cmocka_unit_test(an_oracle_can_be_told_lengths_with_an_error),
         cmocka_unit_test(padding_without_a_predictor_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
