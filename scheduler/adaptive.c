@@ -43,6 +43,7 @@ static void destroy(void *policy_state) {
     free(t->clients);
     free(t->resident.seqs);
     free(t->departing.seqs);
+    free(t->dirty.seqs);
     free(t);
 }
 
@@ -122,44 +123,65 @@ static status reserve_notes(adaptive *t, uint32_t n) {
     return ST_OK;
 }
 
-static status reserve_clients(adaptive *t, uint32_t client) {
-    if (client < t->n_clients) return ST_OK;
-    uint32_t n = 2 * (client + 8);
-    client_account *clients = realloc(t->clients, n * sizeof(*clients));
-    if (!clients) return ST_NO_MEMORY;
-    memset(clients + t->n_clients, 0, (n - t->n_clients) * sizeof(*clients));
-    t->clients = clients;
-    t->n_clients = n;
+/* Finds a client's account or opens one at its end. */
+static status find_account(adaptive *t, uint32_t *out, uint32_t client) {
+    uint32_t i = 0;
+    while (i < t->n_clients && t->clients[i].client != client) i++;
+    *out = i;
+    if (i < t->n_clients) return ST_OK;
+    if (t->n_clients == t->clients_capacity) {
+        uint32_t capacity = 2 * t->clients_capacity + 16;
+        client_account *clients = realloc(t->clients, capacity * sizeof(*clients));
+        if (!clients) return ST_NO_MEMORY;
+        t->clients = clients;
+        t->clients_capacity = capacity;
+    }
+    t->clients[t->n_clients++] = (client_account){.client = client};
     return ST_OK;
 }
 
-/* A client that comes back starts level with the least served of those who are here: it cannot
- * save up service (VTC, algorithm 2). */
-static status open_account(scheduler *s, const sequence *q) {
-    adaptive *t = adaptive_of(s);
-    if (!s->order->needs_clients) return ST_OK;
-    TRY(reserve_clients(t, q->req.client));
-    client_account *own = &t->clients[q->req.client];
+/* The least that any of the clients who are here was charged; when nobody is, what the last one
+ * was who left. */
+static double charged_least(const adaptive *t) {
     bool found = false;
-    double least = 0;
-    for (uint32_t i = 0; i < t->n_clients && own->n_requests == 0; i++) {
+    double least = t->charged_of_last;
+    for (uint32_t i = 0; i < t->n_clients; i++) {
         const client_account *c = &t->clients[i];
         if (c->n_requests == 0 || (found && c->charged >= least)) continue;
         least = c->charged;
         found = true;
     }
-    if (found && own->charged < least) own->charged = least;
+    return least;
+}
+
+static double larger(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* A client that comes back starts level with the least served of those who are here: it cannot
+ * save up service (VTC, algorithm 2). */
+static status open_account(scheduler *s, uint32_t id) {
+    adaptive *t = adaptive_of(s);
+    if (!s->order->needs_clients) return ST_OK;
+    TRY(find_account(t, &note_of(s, id)->account, seq_at(s, id)->req.client));
+    client_account *own = &t->clients[note_of(s, id)->account];
+    if (own->n_requests == 0) own->charged = larger(own->charged, charged_least(t));
     own->n_requests++;
     return ST_OK;
 }
 
+static void close_account(scheduler *s, uint32_t id) {
+    adaptive *t = adaptive_of(s);
+    client_account *own = &t->clients[note_of(s, id)->account];
+    if (--own->n_requests == 0) t->charged_of_last = own->charged;
+}
+
 /* Weights of VTC: an output token counts twice as much as one of the prompt. */
-static void charge(scheduler *s, uint32_t id, uint32_t n_prompt) {
+static void charge(scheduler *s, uint32_t id) {
     if (!s->order->needs_clients) return;
     adaptive_note *note = note_of(s, id);
     uint32_t n_output = n_output_of(s, id);
-    adaptive_of(s)->clients[seq_at(s, id)->req.client].charged +=
-        n_prompt + 2.0 * (n_output - note->n_charged);
+    adaptive_of(s)->clients[note->account].charged += 2.0 * (n_output - note->n_charged);
     note->n_charged = n_output;
 }
 
@@ -168,6 +190,7 @@ static status into_heaps(scheduler *s, uint32_t id) {
     adaptive_note *note = note_of(s, id);
     const request *req = &seq_at(s, id)->req;
     note->rank = s->order->rank(s, id, 0);
+    note->ranked_version = length_estimate_version(t->lengths);
     rank_heap *h = seq_at(s, id)->state == SEQ_SWAPPED ? &t->paused : &t->fresh;
     TRY(rank_heap_push(h, id, note->rank, req->id));
     return rank_heap_push(&t->by_age, id, (double)req->arrival_ns, req->id);
@@ -184,12 +207,12 @@ static status welcome(scheduler *s, uint32_t id) {
     const sequence *q = seq_at(s, id);
     adaptive *t = adaptive_of(s);
     adaptive_note *note = note_of(s, id);
-    *note = (adaptive_note){0};
+    *note = (adaptive_note){.bucket_end = length_bucket_start(1)};
     if (s->config.costs)
         note->solo_start =
             cost_of_lone_prefill(s->config.costs, 0, q->req.n_prompt).s / t->token_s;
     length_estimate_reached(t->lengths, q->req.n_prompt, 0);
-    TRY(open_account(s, q));
+    TRY(open_account(s, id));
     return into_heaps(s, id);
 }
 
@@ -240,17 +263,39 @@ static status see_off_departed(scheduler *s) {
     return ST_OK;
 }
 
+static uint32_t bucket_end(uint32_t bucket) {
+    return bucket + 1 < LENGTH_N_BUCKETS ? length_bucket_start(bucket + 1) : UINT32_MAX;
+}
+
+/* It ran with n_output tokens. */
+static void note_length(scheduler *s, uint32_t id, uint32_t n_output) {
+    adaptive_note *note = note_of(s, id);
+    while (n_output >= note->bucket_end) {
+        length_estimate_reached(adaptive_of(s)->lengths, seq_at(s, id)->req.n_prompt,
+                                ++note->bucket);
+        note->bucket_end = bucket_end(note->bucket);
+    }
+}
+
+/* What is learnt from an end must not depend on the iterations that a plan held: the others
+ * tell the lengths first with which they ran in the last of them. */
+static void note_lengths_of_horizon(scheduler *s) {
+    if (s->cohort.tick <= adaptive_of(s)->batch_tick + 1) return;
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next)
+        if (seq_at(s, id)->in_cohort) note_length(s, id, n_output_of(s, id) - 1);
+}
+
 static void finished(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     const sequence *q = seq_at(s, id);
-    adaptive_note *note = note_of(s, id);
     uint32_t n_output = n_output_of(s, id);
-    while (note->bucket < length_bucket(n_output - 1))
-        length_estimate_reached(t->lengths, q->req.n_prompt, ++note->bucket);
+    note_lengths_of_horizon(s);
+    note_length(s, id, n_output - 1);
     if (n_output < q->n_output_max)
         length_estimate_finished(t->lengths, q->req.n_prompt, n_output);
-    charge(s, id, 0);
-    if (s->order->needs_clients) t->clients[q->req.client].n_requests--;
+    t->n_copied -= note_of(s, id)->n_on_host;
+    charge(s, id);
+    if (s->order->needs_clients) close_account(s, id);
 }
 
 /* ------------------------------------------------------------ what has changed */
@@ -260,21 +305,35 @@ static void pass_time(scheduler *s) {
     if (t->computes) t->clock_ns += s->now_ns - t->asked_ns;
     t->asked_ns = s->now_ns;
     if (t->computes) t->iteration_s = (double)(s->latest_end_ns - s->latest_start_ns) * 1e-9;
+    if (s->cohort.tick <= t->batch_tick + 1) return;
+    uint64_t n_more = s->cohort.tick - t->batch_tick - 1; /* a horizon: contexts have grown */
+    t->batch.decode_kv_tokens += n_more * t->batch.n_decode;
+    t->batch.decode_kv_max += n_more;
 }
 
-/* Tokens that came out, lengths that were reached, ranks that moved, restores that ended. */
+/* Tokens that came out, for all before any is ranked by what its client was charged. */
+static void charge_running(scheduler *s) {
+    if (!s->order->needs_clients) return;
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next) charge(s, id);
+}
+
+/* Lengths that were reached, restores that ended, ranks that moved. */
 static void look_at_running(scheduler *s) {
     adaptive *t = adaptive_of(s);
+    uint64_t version = length_estimate_version(t->lengths);
+    bool all = s->order->moves_always || t->version != version;
+    t->version = version;
+    charge_running(s);
     for (uint32_t id = s->running.first; id != NO_SEQ; id = seq_at(s, id)->next) {
         const sequence *q = seq_at(s, id);
         adaptive_note *note = note_of(s, id);
-        uint32_t bucket = length_bucket(n_output_of(s, id));
-        bool moved = note->bucket < bucket || s->order->moves_always || !q->in_cohort;
-        while (note->bucket < bucket)
-            length_estimate_reached(t->lengths, q->req.n_prompt, ++note->bucket);
-        charge(s, id, 0);
+        note_length(s, id, n_output_of(s, id));
         if (q->n_kept > 0) adaptive_end_restore(s, id);
-        if (s->order->moves && moved) note->rank = s->order->rank(s, id, 0);
+        bool joined = !q->in_cohort || q->joined_tick == s->cohort.tick;
+        bool moved = all || joined || note->ranked_bucket != note->bucket;
+        if (!s->order->moves || !moved) continue;
+        note->rank = s->order->rank(s, id, 0);
+        note->ranked_bucket = note->bucket;
     }
 }
 
@@ -282,11 +341,15 @@ static void look_at_running(scheduler *s) {
  */
 static void rerank_outside(scheduler *s, rank_heap *h) {
     if (!s->order->moves || h->n == 0) return;
+    uint64_t version = length_estimate_version(adaptive_of(s)->lengths);
     uint32_t n = RERANKED_MIN + (s->order->ages ? h->n / RERANKED_SHARE : 0);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t id = h->entries[adaptive_of(s)->n_asked++ % h->n].seq;
-        note_of(s, id)->rank = s->order->rank(s, id, 0);
-        rank_heap_rerank(h, id, note_of(s, id)->rank);
+        adaptive_note *note = note_of(s, id);
+        if (!s->order->moves_always && note->ranked_version == version) continue;
+        note->rank = s->order->rank(s, id, 0);
+        note->ranked_version = version;
+        rank_heap_rerank(h, id, note->rank);
     }
 }
 
@@ -335,6 +398,7 @@ status adaptive_run_chunk(scheduler *s, uint32_t id) {
 
 /* Running sequences that do not decode yet. */
 static status run_chunks(scheduler *s) {
+    if (s->running.n == s->cohort.n) return ST_OK;
     uint32_t id = s->running.first, next;
     for (; id != NO_SEQ; id = next) {
         if (!seq_at(s, id)->in_cohort) TRY(adaptive_run_chunk(s, id));
@@ -358,14 +422,15 @@ static status schedule(scheduler *s, errbuf *err) {
     (void)err;
     adaptive *t = adaptive_of(s);
     pass_time(s);
+    look_at_running(s); /* first: arrivals are measured by what clients were charged */
     TRY(welcome_arrivals(s));
     TRY(see_off_departed(s));
-    look_at_running(s);
     rerank_outside(s, &t->fresh);
     rerank_outside(s, &t->paused);
     t->n_budget = s->config.max_batched_tokens;
     TRY(plan_iteration(s));
     t->batch = plan_shape(&s->plan);
+    t->batch_tick = s->cohort.tick;
     t->computes = plan_occupies_compute(&s->plan);
     return ST_OK;
 }

@@ -3,7 +3,9 @@
  * Admissions take turns: a share `fairness` of them goes to the most urgent by rank, the
  * others, at least one of ADMISSIONS_PER_OLDEST, to the oldest outside, which then stays inside
  * as long as memory allows. So a request with m older ones outside is let in after at most
- * ADMISSIONS_PER_OLDEST * (m + 1) admissions, whatever arrives meanwhile. */
+ * ADMISSIONS_PER_OLDEST * (m + p + 1) admissions, whatever arrives meanwhile; p counts how
+ * often an older one was paused since, as that comes before it again. For a paused one itself
+ * this holds from when its copies have ended. */
 #include "adaptive_state.h"
 
 enum { ADMISSIONS_PER_OLDEST = 64 };
@@ -36,7 +38,8 @@ static uint32_t expected_growth(const scheduler *s) {
                                                   n_output_of(s, id), n_more);
         n += (1 - ends) * n_more / s->config.block_tokens - ends * q->n_slots;
     }
-    return n > 0 ? (uint32_t)n : 0;
+    double n_max = s->config.n_device_blocks;
+    return n > 0 ? (uint32_t)(n < n_max ? n : n_max) : 0;
 }
 
 /* Blocks that are kept free when somebody comes in. While the host has room, pausing loses no
@@ -111,7 +114,7 @@ static status let_in(scheduler *s, uint32_t id, bool by_age) {
     t->n_by_age += by_age;
     note_of(s, id)->senior = by_age;
     if (!s->order->needs_clients) return adaptive_run_chunk(s, id);
-    t->clients[seq_at(s, id)->req.client].charged +=
+    t->clients[note_of(s, id)->account].charged +=
         seq_at(s, id)->n_preemptions ? 0 : seq_at(s, id)->req.n_prompt;
     return adaptive_run_chunk(s, id);
 }

@@ -42,6 +42,7 @@ static void give_up_host_copies(scheduler *s, uint32_t id) {
         kv_pool_release(s->host, q->slots[i].host);
         q->slots[i].host = KV_NO_BLOCK;
     }
+    adaptive_of(s)->n_copied -= note->n_on_host;
     note->n_on_host = 0;
 }
 
@@ -208,10 +209,7 @@ static bool leaves_by_copy(const scheduler *s, uint32_t id) {
 }
 
 uint32_t adaptive_n_host_room(const scheduler *s) {
-    uint32_t n = kv_pool_n_free(s->host);
-    for (uint32_t id = s->running.first; id != NO_SEQ; id = s->table.seqs[id].next)
-        n += note_of(s, id)->n_on_host;
-    return n;
+    return kv_pool_n_free(s->host) + adaptive_of(s)->n_copied;
 }
 
 /* Device time of leaving and coming back, given the room on the host. */
@@ -243,12 +241,14 @@ static void leave_for_nothing(scheduler *s, uint32_t id) {
     uint32_t n = q->n_computed;
     state_drop_behind(s, id, 0);
     q->n_kept = n;
+    note_of(s, id)->n_on_host = 0;
 }
 
 status adaptive_pause(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     adaptive_note *note = note_of(s, id);
     note->copies = leaves_by_copy(s, id);
+    t->n_copied -= note->n_on_host;
     t->last_copied = note->copies;
     take_back_chunk(s, id);
     sequence_list_remove(&s->running, &s->table, id);
@@ -358,12 +358,25 @@ static uint32_t n_full_dirty(const scheduler *s, uint32_t id) {
     return n_full > n_on_host ? n_full - n_on_host : 0;
 }
 
+/* The running sequences that have full blocks without a copy, in running order. */
+static status list_dirty(scheduler *s) {
+    slot_list *dirty = &adaptive_of(s)->dirty;
+    dirty->n = 0;
+    for (uint32_t id = s->running.first; id != NO_SEQ; id = s->table.seqs[id].next)
+        if (s->table.seqs[id].n_kept == 0 && n_full_dirty(s, id) > 0)
+            TRY(slot_list_add(dirty, id));
+    return ST_OK;
+}
+
+/* Takes the least urgent one out of the list. */
 static uint32_t next_to_write_back(const scheduler *s) {
+    slot_list *dirty = &adaptive_of(s)->dirty;
     uint32_t worst = NO_SEQ;
-    for (uint32_t id = s->running.first; id != NO_SEQ; id = s->table.seqs[id].next) {
-        if (s->table.seqs[id].n_kept > 0 || n_full_dirty(s, id) == 0) continue;
+    for (uint32_t i = 0; i < dirty->n; i++) {
+        uint32_t id = dirty->seqs[i];
         if (worst == NO_SEQ || note_of(s, id)->rank > note_of(s, worst)->rank) worst = id;
     }
+    slot_list_remove(dirty, worst);
     return worst;
 }
 
@@ -376,6 +389,7 @@ status adaptive_write_back(scheduler *s) {
     double block_s = adaptive_copy_s(s, LINK_TO_HOST, 1);
     double n_fit = block_s > 0 ? t->iteration_s / block_s : 0;
     uint32_t n_left = n_fit < 4e9 ? (uint32_t)n_fit : UINT32_MAX;
+    TRY(list_dirty(s));
     while (n_left > 0) {
         uint32_t id = next_to_write_back(s);
         if (id == NO_SEQ) return ST_OK;
@@ -387,6 +401,7 @@ status adaptive_write_back(scheduler *s) {
         TRY(state_copy_to_host(s, id, note->n_on_host, n, true));
         adaptive_book_copy(s, LINK_TO_HOST, n);
         note->n_on_host += n;
+        t->n_copied += n;
         n_left -= n;
     }
     return ST_OK;

@@ -99,6 +99,7 @@ status adaptive_restore(scheduler *s, uint32_t id) {
     if (q->state == SEQ_SWAPPED) TRY(bring_back(s, id));
     TRY(state_grow(s, id, blocks_for(s, sequence_len(q)) - seq_at(s, id)->n_slots));
     state_run(s, id);
+    t->n_copied += note->n_on_host;
     note->inside_ns = t->clock_ns;
     note->n_output_then = seq_at(s, id)->n_output;
     adaptive_end_restore(s, id);

@@ -14,22 +14,28 @@
 
 /* What the policy knows of a sequence beside its state; by slot. */
 typedef struct adaptive_note {
-    double rank;            /* by the order policy, as of the last look */
-    double solo_start;      /* time of its prefill alone, in lone decode tokens */
-    int64_t served_ns;      /* compute time it took part in, until it last came inside */
-    int64_t inside_ns;      /* the clock then */
-    uint32_t bucket;        /* of output lengths that it has reached */
-    uint32_t n_output_then; /* outputs when it last came inside */
-    uint32_t n_charged;     /* outputs that its client was charged for */
-    uint32_t n_on_host;     /* leading blocks that have a copy on the host */
-    bool copies;            /* it leaves by copy, not by drop */
-    bool senior;            /* admitted as the oldest: stays inside if memory allows */
+    double rank;       /* by the order policy, as of the last look */
+    double solo_start; /* time of its prefill alone, in lone decode tokens */
+    double service_s;  /* its whole service as expected by `service_version`, for hrrn */
+    uint64_t service_version;
+    uint64_t ranked_version; /* of the lengths, when it was ranked outside */
+    int64_t served_ns;       /* compute time it took part in, until it last came inside */
+    int64_t inside_ns;       /* the clock then */
+    uint32_t bucket;         /* of output lengths that it has reached */
+    uint32_t bucket_end;     /* fewest outputs of the next one */
+    uint32_t ranked_bucket;  /* the same when it was ranked among the running */
+    uint32_t n_output_then;  /* outputs when it last came inside */
+    uint32_t account;        /* of its client, for vtc */
+    uint32_t n_charged;      /* outputs that its client was charged for */
+    uint32_t n_on_host;      /* leading blocks that have a copy on the host */
+    bool copies;             /* it leaves by copy, not by drop */
+    bool senior;             /* admitted as the oldest: stays inside if memory allows */
 } adaptive_note;
 
 /* Service that a client got, in tokens as VTC weighs them, and its requests in the system. */
 typedef struct client_account {
     double charged;
-    uint32_t n_requests;
+    uint32_t client, n_requests;
 } client_account;
 
 /* A growing array of slots. */
@@ -46,8 +52,11 @@ typedef struct adaptive {
     rank_heap by_age;        /* both */
     slot_list resident;      /* paused, with blocks on the device */
     slot_list departing;     /* paused, with copies to the host under way */
-    client_account *clients; /* [n_clients], for vtc */
-    uint32_t n_clients;
+    uint32_t n_copied;       /* host blocks of those inside */
+    slot_list dirty;         /* scratch: running, with blocks to write back */
+    client_account *clients; /* [n_clients] in the order in which they first came, for vtc */
+    uint32_t n_clients, clients_capacity;
+    double charged_of_last; /* of the client whose last request ended last */
 
     /* Rates that stay as they are for the whole run, so that ranks of different moments can be
      * compared. */
@@ -60,7 +69,9 @@ typedef struct adaptive {
     bool computes;                         /* the latest plan occupies compute */
     double iteration_s;                    /* the latest */
     double link_free_s[N_LINK_DIRECTIONS]; /* when the copies started so far will be done */
-    batch_shape batch;                     /* of the latest plan */
+    batch_shape batch;                     /* of the latest iteration */
+    uint64_t batch_tick;                   /* of the cohort, when that was planned */
+    uint64_t version;                      /* of the lengths, as of the latest look */
     bool last_copied;                      /* the latest victim left by copy */
     uint64_t n_admitted, n_by_age;
     uint32_t n_asked;     /* calls since the outside was ranked anew */
@@ -167,5 +178,11 @@ uint32_t adaptive_n_lacking(const scheduler *s, uint32_t id);
 /* Lets sequences from outside in as long as there is room for them, or for the more urgent ones
  * if the order preempts. */
 MUST_USE status adaptive_admit(scheduler *s);
+
+/* ---- adaptive_check.c */
+
+/* Every invariant of the policy; false with a message that names what is broken. For
+ * scheduler_check. */
+MUST_USE status adaptive_check(const scheduler *s, errbuf *err);
 
 #endif

@@ -1,6 +1,8 @@
 /* check.c - every invariant of the scheduler in one place, for tests. */
 #include <stdlib.h>
 
+#include "adaptive.h"
+#include "adaptive_state.h"
 #include "offload.h"
 
 /* Holders that each block should have, counted from the tables, copies and named holders; and
@@ -38,8 +40,9 @@ static status count_sequence(const scheduler *s, tally *t, const sequence *q, er
     for (uint32_t i = 0; i < q->n_slots; i++) {
         if (is_on_device(q) && q->slots[i].device == KV_NO_BLOCK)
             return fail(err, ST_INVALID, "request %llu runs without its block %u", id, i);
-        if (q->state == SEQ_SWAPPED && q->slots[i].host == KV_NO_BLOCK)
-            return fail(err, ST_INVALID, "request %llu lost its block %u on the host", id, i);
+        if (q->state == SEQ_SWAPPED && q->slots[i].host == KV_NO_BLOCK &&
+            q->slots[i].device == KV_NO_BLOCK)
+            return fail(err, ST_INVALID, "request %llu lost its block %u", id, i);
     }
     return ST_OK;
 }
@@ -214,7 +217,8 @@ static status check_all(const scheduler *s, tally *t, errbuf *err) {
     TRY(check_list(s, &s->waiting, SEQ_WAITING, "waiting", err));
     TRY(check_list(s, &s->running, SEQ_RUNNING, "running", err));
     TRY(check_list(s, &s->swapped, SEQ_SWAPPED, "swapped", err));
-    return check_cohort(s, err);
+    TRY(check_cohort(s, err));
+    return s->memory == &adaptive_memory ? adaptive_check(s, err) : ST_OK;
 }
 
 status scheduler_check(const scheduler *s, errbuf *err) {

@@ -24,14 +24,25 @@ static double rank_priority(const scheduler *s, uint32_t id, double extra) {
     return s->table.seqs[id].req.priority;
 }
 
+/* Kept until the estimates change: it is asked for in every iteration. */
+static double expected_service_s(const scheduler *s, uint32_t id) {
+    const sequence *q = &s->table.seqs[id];
+    const adaptive *t = adaptive_of(s);
+    adaptive_note *note = note_of(s, id);
+    uint64_t version = length_estimate_version(t->lengths);
+    if (note->service_version == version) return note->service_s;
+    double n_output =
+        length_estimate_remaining(t->lengths, q->req.n_prompt, 0, q->n_output_max);
+    note->service_s = (note->solo_start + n_output) * t->token_s;
+    note->service_version = version;
+    return note->service_s;
+}
+
 /* Response ratio, negative so that the highest comes first. */
 static double rank_hrrn(const scheduler *s, uint32_t id, double extra) {
     (void)extra;
     const sequence *q = &s->table.seqs[id];
-    const adaptive *t = adaptive_of(s);
-    double n_output =
-        length_estimate_remaining(t->lengths, q->req.n_prompt, 0, q->n_output_max);
-    double service_s = (note_of(s, id)->solo_start + n_output) * t->token_s;
+    double service_s = expected_service_s(s, id);
     double wait_s = (double)(s->now_ns - q->req.arrival_ns) * 1e-9;
     return -(wait_s + service_s) / service_s;
 }
@@ -42,8 +53,8 @@ static double setup_slots(const scheduler *s, uint32_t id) {
     const sequence *q = &s->table.seqs[id];
     const adaptive *t = adaptive_of(s);
     if (q->in_cohort) return 0;
-    uint32_t n_prompt_left =
-        q->n_computed < q->req.n_prompt ? q->req.n_prompt - q->n_computed : 0;
+    uint32_t n_there = q->n_kept > q->n_computed ? q->n_kept : q->n_computed;
+    uint32_t n_prompt_left = n_there < q->req.n_prompt ? q->req.n_prompt - n_there : 0;
     double prefill_s = note_of(s, id)->solo_start * t->token_s;
     return prefill_s * n_prompt_left / q->req.n_prompt / t->slot_s;
 }
@@ -82,18 +93,20 @@ static double rank_mlfq(const scheduler *s, uint32_t id, double extra) {
 
 static double rank_vtc(const scheduler *s, uint32_t id, double extra) {
     (void)extra;
-    return adaptive_of(s)->clients[s->table.seqs[id].req.client].charged;
+    return adaptive_of(s)->clients[note_of(s, id)->account].charged;
 }
 
 /* Tokens by which a sequence grows in the time that its rank looks ahead to. */
 enum { TYPICAL_GROWTH = 100 };
 
-/* Memory is what is short: work counts by the KV that is held meanwhile. */
+/* Memory is what is short: work counts by the KV that is held meanwhile. Lengths are taken at
+ * the start of their bucket, where an index is meant to be compared. */
 static double rank_gittins(const scheduler *s, uint32_t id, double extra) {
     const sequence *q = &s->table.seqs[id];
     const adaptive *t = adaptive_of(s);
-    double n_held = (double)q->req.n_prompt + n_output_of(s, id) + TYPICAL_GROWTH;
-    return n_held / length_estimate_index(t->lengths, q->req.n_prompt, n_output_of(s, id),
+    uint32_t n_output = length_bucket_start(note_of(s, id)->bucket);
+    double n_held = (double)q->req.n_prompt + n_output + TYPICAL_GROWTH;
+    return n_held / length_estimate_index(t->lengths, q->req.n_prompt, n_output,
                                           note_of(s, id)->solo_start,
                                           extra + setup_slots(s, id));
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "plain_costs.h"
 #include "virtual_device.h"
 
 typedef struct rig {
@@ -11,6 +12,8 @@ typedef struct rig {
     sim_outcome *out;
     scheduler *scheduler;
     executor device;
+    plain_costs constants;
+    cost_model costs;
     solo_times *solo;
     metrics *metrics;
     uint32_t next; /* of the requests */
@@ -62,6 +65,7 @@ sim_case sim_case_defaults(const char *policy_text) {
                               .byte_s = 1e-9,
                               .segment_s = 1e-5,
                               .copy_slowdown = 1.5},
+                  .spread = 0.05,
                   .seed = 1,
                   .block_bytes = 1e6,
                   .n_layers = 2};
@@ -139,7 +143,11 @@ static void set_up(rig *r) {
                                     .seed = c->seed,
                                     .block_bytes = c->block_bytes,
                                     .n_layers = c->n_layers};
-    must(scheduler_create(&r->scheduler, &c->config, &err), &err);
+    scheduler_config config = c->config;
+    r->constants = (plain_costs){c->latency, c->block_bytes, c->spread};
+    r->costs = plain_cost_model(&r->constants);
+    if (!config.costs) config.costs = &r->costs;
+    must(scheduler_create(&r->scheduler, &config, &err), &err);
     must(virtual_device_create(&r->device, &device, &err), &err);
     must(solo_times_create(&r->solo, &device.latency, c->config.max_batched_tokens), &err);
     must(metrics_create(&r->metrics, r->solo, &c->slo, scheduler_n_free_device(r->scheduler)),

@@ -22,8 +22,9 @@ typedef struct plain_latency {
 latency_source plain_latency_source(const plain_latency *constants);
 
 typedef struct sim_case {
-    scheduler_config config;
+    scheduler_config config; /* without costs: the constants of the latency are believed */
     plain_latency latency;
+    double spread; /* of that belief: half an interval, as a share of the answer */
     double noise;
     uint64_t seed;      /* of the noise */
     double block_bytes; /* of a KV block, in n_layers layers */

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "rng.h"
+
 /* A test cannot go on without memory. */
 static void *must(void *memory) {
     if (!memory) {
@@ -20,7 +22,7 @@ static void must_be_ok(status st, const errbuf *err) {
 
 void step_driver_init(step_driver *d, const scheduler_config *config) {
     errbuf err = {0};
-    *d = (step_driver){0};
+    *d = (step_driver){.step_ns = 1};
     must_be_ok(scheduler_create(&d->scheduler, config, &err), &err);
 }
 
@@ -30,7 +32,6 @@ void step_driver_finish(step_driver *d) {
     free(d->finished);
     free(d->ended);
     free(d->copies);
-    free(d->copy_ends);
 }
 
 void step_driver_add(step_driver *d, const request *req, uint32_t n_output) {
@@ -42,6 +43,7 @@ void step_driver_add(step_driver *d, const request *req, uint32_t n_output) {
         d->n_output = must(realloc(d->n_output, d->n_output_capacity * sizeof(*d->n_output)));
     }
     d->n_output[id] = n_output;
+    if (scheduler_is_oracle(d->scheduler)) scheduler_reveal(d->scheduler, id, n_output);
 }
 
 static void end_request(step_driver *d, uint32_t id) {
@@ -54,7 +56,7 @@ static void end_request(step_driver *d, uint32_t id) {
 }
 
 status step_driver_schedule(step_driver *d, int64_t step, errbuf *err) {
-    status st = scheduler_schedule(d->scheduler, &d->plan, step, err);
+    status st = scheduler_schedule(d->scheduler, &d->plan, step * d->step_ns, err);
     if (st != ST_OK) return st;
     d->n_preempted += d->plan->n_preempted;
     d->n_tokens += d->plan->n_tokens;
@@ -68,29 +70,38 @@ status step_driver_schedule(step_driver *d, int64_t step, errbuf *err) {
     return ST_OK;
 }
 
+static int64_t copy_end(const step_driver *d, const plan_copy *c, int64_t step) {
+    if (d->copy_seed == 0) return step + d->n_copy_steps;
+    uint64_t drawn = rng_bits(d->copy_seed, 1, c->id) % (d->n_copy_steps + UINT64_C(1));
+    int64_t end = step + (int64_t)drawn;
+    for (uint32_t i = 0; i < d->n_copies; i++)
+        if (d->copies[i].direction == c->direction && d->copies[i].end > end)
+            end = d->copies[i].end;
+    return end;
+}
+
 static void start_copies(step_driver *d, int64_t step) {
     for (uint32_t i = 0; i < d->plan->n_copies; i++) {
-        if (d->plan->copies[i].ordered) continue;
+        const plan_copy *c = &d->plan->copies[i];
+        if (c->ordered) continue;
         if (d->n_copies == d->copies_capacity) {
             d->copies_capacity = 2 * d->copies_capacity + 16;
             d->copies = must(realloc(d->copies, d->copies_capacity * sizeof(*d->copies)));
-            d->copy_ends =
-                must(realloc(d->copy_ends, d->copies_capacity * sizeof(*d->copy_ends)));
         }
-        d->copies[d->n_copies] = d->plan->copies[i].id;
-        d->copy_ends[d->n_copies++] = step + d->n_copy_steps;
+        step_copy started = {c->id, c->direction, copy_end(d, c, step)};
+        d->copies[d->n_copies++] = started;
     }
 }
 
 static void complete_copies(step_driver *d, int64_t step) {
-    uint32_t n_done = 0;
-    while (n_done < d->n_copies && d->copy_ends[n_done] <= step)
-        scheduler_copy_done(d->scheduler, d->copies[n_done++]);
-    d->n_copies -= n_done;
+    uint32_t n_left = 0;
     for (uint32_t i = 0; i < d->n_copies; i++) {
-        d->copies[i] = d->copies[i + n_done];
-        d->copy_ends[i] = d->copy_ends[i + n_done];
+        if (d->copies[i].end <= step)
+            scheduler_copy_done(d->scheduler, d->copies[i].id);
+        else
+            d->copies[n_left++] = d->copies[i];
     }
+    d->n_copies = n_left;
 }
 
 static void collect(step_driver *d, uint32_t *n_finished, uint32_t id) {
@@ -121,10 +132,10 @@ void step_driver_complete(step_driver *d, int64_t step) {
     start_copies(d, step);
     complete_copies(d, step);
     if (!plan_occupies_compute(d->plan)) return;
-    int64_t end_ns = step + 1;
+    int64_t end_ns = (step + 1) * d->step_ns;
     completion c = {.kind = COMPLETION_COMPUTE,
                     .now_ns = end_ns,
-                    .start_ns = step,
+                    .start_ns = step * d->step_ns,
                     .end_ns = &end_ns,
                     .n_iterations = 1,
                     .finished = d->finished,

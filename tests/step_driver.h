@@ -1,19 +1,27 @@
 /* step_driver.h - runs the scheduler step by step without a device: one iteration is one step.
  *
  * Each completed prefill and each decode yields a token; a request ends after the outputs it
- * was given. Asynchronous copies take a fixed number of steps. For golden traces, fingerprints
- * and property tests. */
+ * was given. Asynchronous copies take a fixed number of steps, or up to so many by chance. For
+ * golden traces, fingerprints and property tests. */
 #ifndef STEP_DRIVER_H
 #define STEP_DRIVER_H
 
 #include "scheduler.h"
 
+/* An asynchronous copy in flight. */
+typedef struct step_copy {
+    uint64_t id;
+    link_direction direction;
+    int64_t end; /* its last step */
+} step_copy;
+
 typedef struct step_driver {
     scheduler *scheduler;
     const plan *plan;      /* of the latest step */
+    int64_t step_ns;       /* on the scheduler's clock; 1 */
     uint32_t n_copy_steps; /* after these an asynchronous copy completes; 0: with its own */
-    uint64_t *copies;      /* [n_copies] in flight, in order */
-    int64_t *copy_ends;    /* [n_copies] their last steps */
+    uint64_t copy_seed;    /* not 0: after up to so many, those of one direction in order */
+    step_copy *copies;     /* [n_copies] in flight, in order */
     uint32_t n_copies, copies_capacity;
     uint32_t *n_output; /* [n_output_capacity] true outputs by slot */
     uint32_t n_output_capacity;
@@ -27,7 +35,7 @@ typedef struct step_driver {
 void step_driver_init(step_driver *d, const scheduler_config *config);
 void step_driver_finish(step_driver *d);
 
-/* Adds a request with its true number of outputs. */
+/* Adds a request with its true number of outputs, which only oracles are told. */
 void step_driver_add(step_driver *d, const request *req, uint32_t n_output);
 
 /* Plans step number `step`; the plan is in d->plan until the step completes. */

@@ -8,6 +8,7 @@
  * SEED (default 1) is the seed of the first case, PROP_CASES (default 1000) their number. A
  * case that fails is cut down to the fewest of its requests that fail, and printed with its
  * seed. */
+#include "random_policy.h"
 #include "rng.h"
 #include "sim_rig.h"
 
@@ -26,7 +27,7 @@ enum { MAX_REQUESTS = 40, MAX_PREFIX = 64, N_PREFIX_FAMILIES = 3 };
 /* A random case and what its requests point to. */
 typedef struct random_case {
     uint64_t seed, n_draws;
-    const char *policy;
+    char policy[POLICY_TEXT_SIZE];
     sim_case sim;
     request requests[MAX_REQUESTS];
     uint32_t n_outputs[MAX_REQUESTS];
@@ -36,6 +37,10 @@ typedef struct random_case {
 /* Uniform in [low, high]. */
 static uint32_t draw(random_case *r, uint32_t low, uint32_t high) {
     return low + (uint32_t)(rng_bits(r->seed, 1, r->n_draws++) % (high - low + 1));
+}
+
+static uint32_t draw_any(void *r, uint32_t low, uint32_t high) {
+    return draw(r, low, high);
 }
 
 static bool chance(random_case *r, uint32_t percent) {
@@ -90,7 +95,8 @@ static void draw_request(random_case *r, uint32_t i, int64_t arrival_ns, uint32_
                    .arrival_ns = arrival_ns,
                    .n_prompt = draw(r, 1, longest),
                    .n_output_max = draw(r, 1, 2 * longest),
-                   .priority = (int32_t)draw(r, 0, 2)};
+                   .priority = (int32_t)draw(r, 0, 2),
+                   .client = draw(r, 0, 3)};
     r->n_outputs[i] = chance(r, 20) ? draw(r, 1, 3) : draw(r, 1, 2 * longest);
     if (!chance(r, 60)) return;
     q->prefix_tokens = prefix_tokens;
@@ -113,9 +119,15 @@ static void draw_limits(random_case *r) {
 
 static void draw_case(random_case *r, uint64_t seed) {
     *r = (random_case){.seed = seed};
-    r->policy = policies[draw(r, 0, N_POLICIES - 1)];
+    if (chance(r, 50))
+        random_adaptive_policy(r->policy, draw_any, r);
+    else
+        snprintf(r->policy, sizeof(r->policy), "%s", policies[draw(r, 0, N_POLICIES - 1)]);
     r->sim = sim_case_defaults(r->policy);
     draw_limits(r);
+    static const double block_bytes[] = {3e4, 3e5, 3e6};
+    r->sim.block_bytes = block_bytes[draw(r, 0, 2)];
+    r->sim.spread = 0.1 * draw(r, 0, 5);
     r->sim.noise = chance(r, 50) ? 0.05 : 0;
     r->sim.seed = seed;
     r->sim.checks = r->sim.keeps_log = true;

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "fingerprint.h"
+#include "plain_costs.h"
+#include "random_policy.h"
 #include "rng.h"
 #include "scheduler_state.h"
 #include "trtllm.h"
@@ -26,14 +28,18 @@
 #include <cmocka.h>
 
 enum { N_REQUESTS_MAX = 40, N_PIECES = 32, N_FAMILIES = 3, N_WAYS = 3 };
+enum { STEP_NS = 1000000 };
 enum { N_STEPS_TIGHT = 1500, N_STEPS_ROOMY = 100000 };
 
 typedef struct random_case {
     uint64_t seed, n_draws;
     bool roomy;
-    char policy[160];
+    char policy[POLICY_TEXT_SIZE];
     scheduler_config config;
+    plain_costs constants; /* of costs, which config.costs is */
+    cost_model costs;
     uint32_t n_copy_steps; /* of asynchronous copies */
+    uint64_t copy_seed;
     uint32_t n_requests;
     request requests[N_REQUESTS_MAX]; /* arrival_ns is the step */
     uint32_t n_outputs[N_REQUESTS_MAX];
@@ -43,6 +49,10 @@ typedef struct random_case {
 /* Uniform in [low, high]. */
 static uint32_t draw(random_case *c, uint32_t low, uint32_t high) {
     return low + (uint32_t)(rng_bits(c->seed, 1, c->n_draws++) % (high - low + 1));
+}
+
+static uint32_t draw_any(void *c, uint32_t low, uint32_t high) {
+    return draw(c, low, high);
 }
 
 static const char *on_off(random_case *c) {
@@ -64,7 +74,7 @@ static void draw_policy(random_case *c) {
     enum { N_OTHERS = sizeof(others) / sizeof(others[0]) };
     const char *watermark = watermarks[draw(c, 0, 3)], *order = orders[draw(c, 0, 3)];
     const char *a = on_off(c), *b = on_off(c), *d = on_off(c);
-    uint32_t n = draw(c, 0, 9), family = draw(c, 0, 3);
+    uint32_t n = draw(c, 0, 9), family = draw(c, 0, 6);
     if (family == 0)
         snprintf(c->policy, sizeof(c->policy), "%s", others[draw(c, 0, N_OTHERS - 1)]);
     else if (family == 1)
@@ -77,6 +87,8 @@ static void draw_policy(random_case *c) {
                  "vllm-v1-offload,order=%s,watermark=%s,full_isl=%s,async=%s"
                  ",long_prefill_threshold=%" PRIu32,
                  order, watermark, a, d, n < 5 ? 0 : n);
+    else if (family > 3)
+        random_adaptive_policy(c->policy, draw_any, c);
     else
         snprintf(c->policy, sizeof(c->policy),
                  "vllm-v0-%s,order=%s,watermark=%s,chunked=%s,fcfs_resort=%s,host_full=%s"
@@ -93,6 +105,23 @@ static bool is_v0(const random_case *c) {
 
 static uint32_t blocks(const random_case *c, uint32_t n_tokens) {
     return (n_tokens + c->config.block_tokens - 1) / c->config.block_tokens;
+}
+
+/* A step is a millisecond; an iteration takes about as long, a block more or less. */
+static void draw_costs(random_case *c) {
+    static const double block_bytes[] = {3e4, 3e5, 3e6};
+    c->constants = (plain_costs){.latency = {.iteration_s = 5e-4,
+                                             .token_s = 1e-5,
+                                             .kv_token_s = 1e-7,
+                                             .pair_s = 1e-7,
+                                             .byte_s = 1e-9,
+                                             .segment_s = 1e-5,
+                                             .copy_slowdown = 1.5},
+                                 .block_bytes = block_bytes[draw(c, 0, 2)],
+                                 .spread = 0.1 * draw(c, 0, 5)};
+    c->costs = plain_cost_model(&c->constants);
+    bool without = draw(c, 0, 3) == 0 && !policy_needs_costs(&c->config.policy);
+    c->config.costs = without ? NULL : &c->costs;
 }
 
 /* Room for the longest sequence, the block that vLLM wants beside it, and the watermark; a
@@ -112,9 +141,10 @@ static void draw_config(random_case *c) {
     scheduler_config *k = &c->config;
     *k = scheduler_config_defaults();
     draw_policy(c);
+    draw_costs(c);
     k->block_tokens = draw(c, 1, 6);
     k->n_device_blocks = draw(c, 3, 40);
-    k->n_host_blocks = draw(c, 0, 40);
+    k->n_host_blocks = draw(c, 0, 60);
     k->max_seqs = draw(c, 1, 12);
     k->max_batched_tokens = draw(c, 0, 1) ? draw(c, 1, 12) : draw(c, 12, 200);
     k->max_model_len = draw(c, 2, 100);
@@ -129,6 +159,7 @@ static void draw_request(random_case *c, uint32_t i, int64_t step) {
     r->n_prompt = draw(c, 1, longest);
     r->n_output_max = draw(c, 1, longest);
     r->priority = (int32_t)draw(c, 0, 2);
+    r->client = draw(c, 0, 3) ? draw(c, 0, 3) : UINT32_MAX - draw(c, 0, 1);
     c->n_outputs[i] = draw(c, 1, draw(c, 0, 3) ? 8 : longest);
     if (draw(c, 0, 1)) return;
     r->prefix_tokens = draw(c, 1, 2 * c->config.block_tokens);
@@ -141,6 +172,7 @@ static void draw_case(random_case *c, uint64_t seed) {
     *c = (random_case){.seed = seed};
     draw_config(c);
     c->n_copy_steps = draw(c, 0, 4);
+    c->copy_seed = draw(c, 0, 2) ? rng_bits(seed, 1, UINT64_MAX) | 1 : 0;
     for (uint32_t f = 0; f < N_FAMILIES; f++)
         for (uint32_t i = 0; i < N_PIECES; i++) c->prefix_ids[f][i] = rng_bits(seed, 2 + f, i);
     c->n_requests = draw(c, 1, N_REQUESTS_MAX);
@@ -169,6 +201,8 @@ static void run_init(run *r, const random_case *c) {
         config.bind_early = w == 2;
         step_driver_init(&r->ways[w], &config);
         r->ways[w].n_copy_steps = c->n_copy_steps;
+        r->ways[w].copy_seed = c->copy_seed;
+        r->ways[w].step_ns = STEP_NS;
     }
 }
 
@@ -183,9 +217,11 @@ static uint32_t least(uint32_t a, uint32_t b) {
 static void add_arrivals(run *r, int64_t step) {
     const random_case *c = r->c;
     for (; r->n_arrived < c->n_requests; r->n_arrived++) {
-        const request *q = &c->requests[r->n_arrived];
+        request *q = &(request){0};
+        *q = c->requests[r->n_arrived];
         uint32_t n_output = c->n_outputs[r->n_arrived];
         if (q->arrival_ns > step) return;
+        q->arrival_ns *= STEP_NS;
         if (!scheduler_fits(r->ways[0].scheduler, q)) continue;
         for (int w = 0; w < N_WAYS; w++) step_driver_add(&r->ways[w], q, n_output);
         uint32_t stop = c->config.max_model_len - q->n_prompt + is_v0(c);

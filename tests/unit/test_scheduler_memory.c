@@ -2,6 +2,7 @@
  *
  * The linker sends malloc, calloc, realloc and free of everything linked here to the functions
  * below (--wrap, see meson.build), which count and refuse. */
+#include "plain_costs.h"
 #include "scheduler.h"
 #include "scheduler_state.h"
 
@@ -84,8 +85,18 @@ static const memory_case cases[] = {
      false},
     {"SGLang that retracts, blocks taken ahead", "sglang,conservativeness=0.1", 3000, 0, 500,
      300, 40, 12, true, false},
+    {"adaptive", "adaptive,min_service=2", 1000, 500, 500, 100, 40, 30, false, false},
+    {"adaptive by client, copies in line", "fastserve,order=vtc,beside=off,partial=off", 1000,
+     500, 500, 100, 40, 30, false, false},
+    {"adaptive oracle, blocks taken ahead", "srpt-oracle,hysteresis=0,min_service=0", 1000,
+     2000, 500, 100, 40, 30, true, false},
     {"Past-Future that pauses", "past-future", 1000, 0, 500, 100, 40, 30, false, false},
 };
+
+static const plain_costs constants = {
+    .latency = {.iteration_s = 1e-9, .token_s = 1e-11, .byte_s = 1e-11, .copy_slowdown = 1},
+    .block_bytes = 1};
+static cost_model costs;
 
 static scheduler_config configure(const memory_case *m) {
     errbuf err = {0};
@@ -98,6 +109,8 @@ static scheduler_config configure(const memory_case *m) {
     config.max_batched_tokens = m->max_batched_tokens;
     config.max_model_len = 100;
     config.bind_early = m->bind_early;
+    costs = plain_cost_model(&constants);
+    config.costs = &costs;
     return config;
 }
 
@@ -108,7 +121,8 @@ static void add_requests(scheduler *s, const memory_case *m, uint32_t n_refused[
         request req = {.id = i,
                        .n_prompt = m->n_prompt,
                        .n_output_max = m->n_output,
-                       .priority = (int32_t)(i % 3)};
+                       .priority = (int32_t)(i % 3),
+                       .client = i};
         if (m->shares_prefix) {
             req.prefix_ids = prefix_ids;
             req.n_prefix_ids = 3;
