@@ -39,7 +39,7 @@ program=build/experiments/adaptivellm
 ln -sfn experiments/adaptivellm build/adaptivellm
 mkdir -p out
 
-policies=(vllm-v0-recompute vllm-v0-swap vllm-v1)
+policies=(vllm-v0-recompute vllm-v0-swap vllm-v1 adaptive)
 if [ -n "$trace" ]; then
   stream=(--trace "$trace" --limit 10000)
 else
@@ -53,6 +53,8 @@ started=$(date -u +%FT%TZ) # sets this call's runs apart from earlier ones
 replay() {
   local label="$1 $started" policy=$2
   shift 2
+  # Ours asks a predictor: it is measured and fitted by the first run that needs it.
+  [ "$policy" != adaptive ] || set -- "$@" --auto-profile --profile out/profiles.db
   "$program" replay "${stream[@]}" --policy "$policy" --device h200 --model llama-3-8b --quiet \
     --results out/results.db --label "$label" "$@" || echo "  $policy ended early, see above"
 }

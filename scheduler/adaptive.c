@@ -185,6 +185,12 @@ static void charge(scheduler *s, uint32_t id) {
     note->n_charged = n_output;
 }
 
+/* The place in the heap of those without KV, or of those with. */
+static double place_of(const scheduler *s, uint32_t id) {
+    bool fresh = s->table.seqs[id].state == SEQ_WAITING;
+    return fresh && s->order->entry_rank ? s->order->entry_rank(s, id) : note_of(s, id)->rank;
+}
+
 static status into_heaps(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     adaptive_note *note = note_of(s, id);
@@ -192,7 +198,7 @@ static status into_heaps(scheduler *s, uint32_t id) {
     note->rank = s->order->rank(s, id, 0);
     note->ranked_version = length_estimate_version(t->lengths);
     rank_heap *h = seq_at(s, id)->state == SEQ_SWAPPED ? &t->paused : &t->fresh;
-    TRY(rank_heap_push(h, id, note->rank, req->id));
+    TRY(rank_heap_push(h, id, place_of(s, id), req->id));
     return rank_heap_push(&t->by_age, id, (double)req->arrival_ns, req->id);
 }
 
@@ -349,7 +355,7 @@ static void rerank_outside(scheduler *s, rank_heap *h) {
         if (!s->order->moves_always && note->ranked_version == version) continue;
         note->rank = s->order->rank(s, id, 0);
         note->ranked_version = version;
-        rank_heap_rerank(h, id, note->rank);
+        rank_heap_rerank(h, id, place_of(s, id));
     }
 }
 

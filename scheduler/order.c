@@ -96,19 +96,22 @@ static double rank_vtc(const scheduler *s, uint32_t id, double extra) {
     return adaptive_of(s)->clients[note_of(s, id)->account].charged;
 }
 
+/* What a request weighs is 1 / its service alone, which is nearly all output: prompts count
+ * little, and whoever has received little service goes first. */
+static double rank_gittins(const scheduler *s, uint32_t id, double extra) {
+    const sequence *q = &s->table.seqs[id];
+    return 1 / length_estimate_index(adaptive_of(s)->lengths, q->req.n_prompt,
+                                     n_output_of(s, id), note_of(s, id)->solo_start, extra);
+}
+
 /* Tokens by which a sequence grows in the time that its rank looks ahead to. */
 enum { TYPICAL_GROWTH = 100 };
 
-/* Memory is what is short: work counts by the KV that is held meanwhile. Lengths are taken at
- * the start of their bucket, where an index is meant to be compared. */
-static double rank_gittins(const scheduler *s, uint32_t id, double extra) {
-    const sequence *q = &s->table.seqs[id];
-    const adaptive *t = adaptive_of(s);
-    uint32_t n_output = length_bucket_start(note_of(s, id)->bucket);
-    double n_held = (double)q->req.n_prompt + n_output + TYPICAL_GROWTH;
-    return n_held / length_estimate_index(t->lengths, q->req.n_prompt, n_output,
-                                          note_of(s, id)->solo_start,
-                                          extra + setup_slots(s, id));
+/* Among those who have received none, letting in one that takes little compute and memory lets
+ * in more of them. */
+static double entry_rank_gittins(const scheduler *s, uint32_t id) {
+    double n_held = (double)s->table.seqs[id].req.n_prompt + n_output_of(s, id);
+    return (n_held + TYPICAL_GROWTH) * rank_gittins(s, id, setup_slots(s, id));
 }
 
 const order_policy order_policies[N_ORDERS] = {
@@ -143,6 +146,7 @@ const order_policy order_policies[N_ORDERS] = {
                    .needs_clients = true},
     [ORDER_GITTINS] = {.name = "gittins",
                        .rank = rank_gittins,
+                       .entry_rank = entry_rank_gittins,
                        .moves = true,
                        .preempts = true,
                        .needs_costs = true},

@@ -29,7 +29,7 @@ static const policy_row rows[] = {
      .text = "ours: each victim by its marginal cost, background write-back, learned order",
      .memory = &adaptive_memory,
      .defaults = {.fairness = 0.9,
-                  .hysteresis = 2,
+                  .hysteresis = 1,
                   .min_service = 64,
                   .mixed = true,
                   .beside = true,

@@ -25,6 +25,8 @@ typedef struct order_policy {
      * a ratio of ranks says how much more urgent one is, and `extra` is work, in decodes of a
      * full batch, to be done before it can run. For policies that rank. */
     double (*rank)(const scheduler *s, uint32_t id, double extra);
+    /* Place among those who have no KV: who is let in first of them. NULL: by rank. */
+    double (*entry_rank)(const scheduler *s, uint32_t id);
     bool moves; /* the rank of a sequence changes while it runs, from one bucket of output
                    lengths to the next, */
     bool moves_always; /* ... or with each token, */
