@@ -78,7 +78,7 @@ static status displace(scheduler *s, uint32_t id, bool *done) {
     bool keeps = s->settings.mechanism == MECHANISM_FREE ||
                  adaptive_n_host_room(s) >= blocks_for(s, n_computed_of(s, worst));
     if (s->settings.mechanism != MECHANISM_RECOMPUTE && !keeps) return ST_OK;
-    double extra = adaptive_leave_s(s, worst) / adaptive_of(s)->slot_s;
+    double extra = adaptive_leave_s(s, worst, adaptive_n_host_room(s)) / adaptive_of(s)->slot_s;
     if (s->order->rank(s, id, extra) >= limit) return ST_OK;
     *done = true;
     return adaptive_pause(s, worst);
@@ -114,7 +114,7 @@ static status let_in(scheduler *s, uint32_t id, bool by_age) {
     t->n_by_age += by_age;
     note_of(s, id)->senior = by_age;
     if (!s->order->needs_clients) return adaptive_run_chunk(s, id);
-    t->clients[note_of(s, id)->account].charged +=
+    t->clients.accounts[note_of(s, id)->account].charged +=
         seq_at(s, id)->n_preemptions ? 0 : seq_at(s, id)->req.n_prompt;
     return adaptive_run_chunk(s, id);
 }

@@ -133,101 +133,6 @@ status adaptive_reclaim(scheduler *s, uint32_t n, uint32_t except) {
 
 /* ------------------------------------------------------------ how a victim leaves */
 
-/* Device time that computing its tokens from n_before on would add to the batch at hand. */
-static cost recompute_cost(const scheduler *s, uint32_t n_before, uint32_t n) {
-    if (n == 0) return (cost){.in_range = true};
-    return cost_of_added_prefill(s->config.costs, &adaptive_of(s)->batch, n_before, n);
-}
-
-/* All out and all back, queues included, against all computed again. */
-static bool copies_if_cheaper(const scheduler *s, uint32_t n_computed, uint32_t n_blocks,
-                              uint32_t n_dirty) {
-    double swap_s =
-        adaptive_wait_s(s, LINK_TO_HOST) + adaptive_copy_s(s, LINK_TO_HOST, n_dirty) +
-        adaptive_wait_s(s, LINK_TO_DEVICE) + adaptive_copy_s(s, LINK_TO_DEVICE, n_blocks);
-    return swap_s < recompute_cost(s, 0, n_computed).s;
-}
-
-/* Only what is not on the host yet is at stake. Copies run beside compute: what they cost the
- * device is the memory that they keep from others meanwhile. The choice changes only when the
- * interval of the recompute is clear of it. */
-static bool copies_at_margin(const scheduler *s, uint32_t n_computed, uint32_t n_dirty) {
-    uint32_t n_dirty_tokens = n_dirty * s->config.block_tokens;
-    if (n_dirty_tokens > n_computed) n_dirty_tokens = n_computed;
-    cost recompute = recompute_cost(s, n_computed - n_dirty_tokens, n_dirty_tokens);
-    double out_s = adaptive_wait_s(s, LINK_TO_HOST) + adaptive_copy_s(s, LINK_TO_HOST, n_dirty);
-    double in_s =
-        adaptive_wait_s(s, LINK_TO_DEVICE) + adaptive_copy_s(s, LINK_TO_DEVICE, n_dirty);
-    double swap_s = (out_s + in_s) * n_dirty / s->config.n_device_blocks;
-    if (swap_s < recompute.low_s) return true;
-    if (swap_s > recompute.high_s) return false;
-    return adaptive_of(s)->last_copied;
-}
-
-/* InferCept: what is wasted is memory times time. Copies within the budget of the iteration at
- * hand hide behind it; others hold up the whole batch. */
-static bool copies_by_min_waste(const scheduler *s, uint32_t n_computed, uint32_t n_blocks) {
-    const adaptive *t = adaptive_of(s);
-    double out_s = adaptive_copy_s(s, LINK_TO_HOST, n_blocks);
-    double in_s = adaptive_copy_s(s, LINK_TO_DEVICE, n_blocks);
-    if (adaptive_wait_s(s, LINK_TO_HOST) + out_s <= t->iteration_s) return true;
-    double n_batch = (double)s->cohort.kv_tokens;
-    double discard = cost_of_lone_prefill(s->config.costs, 0, n_computed).s * n_batch;
-    return (out_s + in_s) * n_batch < discard;
-}
-
-/* KV of a running sequence, and what of it has no copy on the host. */
-typedef struct kv_extent {
-    uint32_t n_tokens, n_blocks, n_dirty_tokens, n_dirty; /* the last two: blocks */
-} kv_extent;
-
-static kv_extent extent_of(const scheduler *s, uint32_t id) {
-    kv_extent x = {.n_tokens = n_computed_of(s, id)};
-    uint32_t n_clean = note_of(s, id)->n_on_host;
-    uint32_t n_clean_tokens = n_clean * s->config.block_tokens;
-    x.n_blocks = blocks_for(s, x.n_tokens);
-    x.n_dirty = x.n_blocks > n_clean ? x.n_blocks - n_clean : 0;
-    x.n_dirty_tokens = x.n_tokens > n_clean_tokens ? x.n_tokens - n_clean_tokens : 0;
-    return x;
-}
-
-static bool leaves_by_copy(const scheduler *s, uint32_t id) {
-    kv_extent x = extent_of(s, id);
-    if (x.n_tokens == 0) return false;
-    switch (s->settings.mechanism) {
-    case MECHANISM_SWAP:
-        return true;
-    case MECHANISM_CHEAPER:
-        return copies_if_cheaper(s, x.n_tokens, x.n_blocks, x.n_dirty);
-    case MECHANISM_MARGINAL:
-        return copies_at_margin(s, x.n_tokens, x.n_dirty);
-    case MECHANISM_MIN_WASTE:
-        return copies_by_min_waste(s, x.n_tokens, x.n_blocks);
-    default:
-        return false;
-    }
-}
-
-uint32_t adaptive_n_host_room(const scheduler *s) {
-    return kv_pool_n_free(s->host) + adaptive_of(s)->n_copied;
-}
-
-/* Device time of leaving and coming back, given the room on the host. */
-static double leave_s(const scheduler *s, uint32_t id, uint32_t n_host_room) {
-    kv_extent x = extent_of(s, id);
-    uint32_t mechanism = s->settings.mechanism;
-    if (mechanism == MECHANISM_FREE || !s->config.costs) return 0;
-    if (mechanism == MECHANISM_RECOMPUTE || n_host_room < x.n_blocks)
-        return recompute_cost(s, x.n_tokens - x.n_dirty_tokens, x.n_dirty_tokens).s;
-    double copy_s = adaptive_copy_s(s, LINK_TO_HOST, x.n_dirty) +
-                    adaptive_copy_s(s, LINK_TO_DEVICE, x.n_blocks);
-    return copy_s * x.n_blocks / s->config.n_device_blocks;
-}
-
-double adaptive_leave_s(const scheduler *s, uint32_t id) {
-    return leave_s(s, id, adaptive_n_host_room(s));
-}
-
 static void take_back_chunk(scheduler *s, uint32_t id) {
     if (seq_at(s, id)->n_planned == 0) return;
     uint32_t n = plan_drop_chunk(&s->plan, id);
@@ -247,7 +152,7 @@ static void leave_for_nothing(scheduler *s, uint32_t id) {
 status adaptive_pause(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     adaptive_note *note = note_of(s, id);
-    note->copies = leaves_by_copy(s, id);
+    note->copies = adaptive_leaves_by_copy(s, id);
     t->n_copied -= note->n_on_host;
     t->last_copied = note->copies;
     take_back_chunk(s, id);
@@ -271,7 +176,7 @@ static double price(const scheduler *s, uint32_t id, uint32_t n_host_room) {
     const sequence *q = &s->table.seqs[id];
     double n_left = length_estimate_remaining(adaptive_of(s)->lengths, q->req.n_prompt,
                                               n_output_of(s, id), q->n_output_max);
-    return leave_s(s, id, n_host_room) / ((double)q->n_slots * n_left);
+    return adaptive_leave_s(s, id, n_host_room) / ((double)q->n_slots * n_left);
 }
 
 /* Seniors and those who came in only now go last. */
@@ -328,81 +233,4 @@ status adaptive_make_free(scheduler *s, uint32_t n, uint32_t except, bool *done)
         if (victim == NO_SEQ) return ST_OK;
         TRY(adaptive_pause(s, victim));
     }
-}
-
-/* ------------------------------------------------------------ ahead of time */
-
-/* Below this share of free blocks, victims are prepared. */
-enum { WRITE_BACK_SHARE = 8 };
-
-static uint32_t write_back_level(const scheduler *s) {
-    return s->config.n_device_blocks / WRITE_BACK_SHARE;
-}
-
-static bool writes_back(const scheduler *s) {
-    return s->settings.write_back && kv_pool_n_blocks(s->host) > 0;
-}
-
-uint32_t adaptive_quiet_ticks(const scheduler *s) {
-    uint32_t n_free = kv_pool_n_free(s->device), growth = cohort_growth(&s->cohort, 0)->n;
-    uint32_t level = writes_back(s) ? write_back_level(s) : 0;
-    if (n_free + growth <= level) return 1;
-    uint32_t ticks =
-        cohort_ticks_within(&s->cohort, n_free + growth - level, s->config.horizon_max);
-    return ticks > 0 ? ticks : 1;
-}
-
-static uint32_t n_full_dirty(const scheduler *s, uint32_t id) {
-    uint32_t n_full = n_computed_of(s, id) / s->config.block_tokens;
-    uint32_t n_on_host = note_of(s, id)->n_on_host;
-    return n_full > n_on_host ? n_full - n_on_host : 0;
-}
-
-/* The running sequences that have full blocks without a copy, in running order. */
-static status list_dirty(scheduler *s) {
-    slot_list *dirty = &adaptive_of(s)->dirty;
-    dirty->n = 0;
-    for (uint32_t id = s->running.first; id != NO_SEQ; id = s->table.seqs[id].next)
-        if (s->table.seqs[id].n_kept == 0 && n_full_dirty(s, id) > 0)
-            TRY(slot_list_add(dirty, id));
-    return ST_OK;
-}
-
-/* Takes the least urgent one out of the list. */
-static uint32_t next_to_write_back(const scheduler *s) {
-    slot_list *dirty = &adaptive_of(s)->dirty;
-    uint32_t worst = NO_SEQ;
-    for (uint32_t i = 0; i < dirty->n; i++) {
-        uint32_t id = dirty->seqs[i];
-        if (worst == NO_SEQ || note_of(s, id)->rank > note_of(s, worst)->rank) worst = id;
-    }
-    slot_list_remove(dirty, worst);
-    return worst;
-}
-
-/* As much as the link can do within one iteration, and only while it is idle. */
-status adaptive_write_back(scheduler *s) {
-    adaptive *t = adaptive_of(s);
-    bool short_of_room =
-        s->waiting.n + s->swapped.n > 0 || kv_pool_n_free(s->device) < write_back_level(s);
-    if (!writes_back(s) || !short_of_room || adaptive_wait_s(s, LINK_TO_HOST) > 0) return ST_OK;
-    double block_s = adaptive_copy_s(s, LINK_TO_HOST, 1);
-    double n_fit = block_s > 0 ? t->iteration_s / block_s : 0;
-    uint32_t n_left = n_fit < 4e9 ? (uint32_t)n_fit : UINT32_MAX;
-    TRY(list_dirty(s));
-    while (n_left > 0) {
-        uint32_t id = next_to_write_back(s);
-        if (id == NO_SEQ) return ST_OK;
-        uint32_t n = n_full_dirty(s, id);
-        if (n > n_left) n = n_left;
-        if (n > kv_pool_n_free(s->host)) n = kv_pool_n_free(s->host);
-        if (n == 0) return ST_OK;
-        adaptive_note *note = note_of(s, id);
-        TRY(state_copy_to_host(s, id, note->n_on_host, n, true));
-        adaptive_book_copy(s, LINK_TO_HOST, n);
-        note->n_on_host += n;
-        t->n_copied += n;
-        n_left -= n;
-    }
-    return ST_OK;
 }

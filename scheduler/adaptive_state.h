@@ -8,6 +8,7 @@
 #ifndef ADAPTIVE_STATE_H
 #define ADAPTIVE_STATE_H
 
+#include "client_accounts.h"
 #include "length_estimate.h"
 #include "rank_heap.h"
 #include "scheduler_state.h"
@@ -32,12 +33,6 @@ typedef struct adaptive_note {
     bool senior;             /* admitted as the oldest: stays inside if memory allows */
 } adaptive_note;
 
-/* Service that a client got, in tokens as VTC weighs them, and its requests in the system. */
-typedef struct client_account {
-    double charged;
-    uint32_t client, n_requests;
-} client_account;
-
 /* A growing array of slots. */
 typedef struct slot_list {
     uint32_t *seqs; /* [n] */
@@ -54,9 +49,7 @@ typedef struct adaptive {
     slot_list departing;     /* paused, with copies to the host under way */
     uint32_t n_copied;       /* host blocks of those inside */
     slot_list dirty;         /* scratch: running, with blocks to write back */
-    client_account *clients; /* [n_clients] in the order in which they first came, for vtc */
-    uint32_t n_clients, clients_capacity;
-    double charged_of_last; /* of the client whose last request ended last */
+    client_accounts clients; /* for vtc */
 
     /* Rates that stay as they are for the whole run, so that ranks of different moments can be
      * compared. */
@@ -116,14 +109,46 @@ double adaptive_copy_s(const scheduler *s, link_direction direction, uint32_t n_
 /* Notes that a copy of n_blocks was started. */
 void adaptive_book_copy(scheduler *s, link_direction direction, uint32_t n_blocks);
 
-/* Takes a sequence out of the heaps. */
-void adaptive_leave_heaps(scheduler *s, uint32_t id);
+/* ---- adaptive_outside.c */
 
-/* Is it back from outside only since a few tokens? */
-bool adaptive_is_fresh(const scheduler *s, uint32_t id);
+/* Requests that arrived since the last look, which are at the end of the waiting, get their
+ * notes and places; one that no pool of this size can serve is given up. */
+MUST_USE status adaptive_welcome_arrivals(scheduler *s);
+
+/* Paused sequences whose copies have ended may come back. */
+MUST_USE status adaptive_see_off_departed(scheduler *s);
 
 /* Makes a sequence that left the running ones one of the outside. */
 MUST_USE status adaptive_go_outside(scheduler *s, uint32_t id);
+
+/* The place in the heap of those without KV, or of those with. */
+double adaptive_place_of(const scheduler *s, uint32_t id);
+
+/* Takes a sequence out of the heaps. */
+void adaptive_leave_heaps(scheduler *s, uint32_t id);
+
+/* Outputs that the whole pool has room for behind the prompt. */
+uint64_t adaptive_pool_stop(const scheduler *s, const sequence *q);
+
+/* A running sequence got its last token. */
+void adaptive_finished(scheduler *s, uint32_t id);
+
+/* ---- adaptive_learn.c */
+
+/* The time since the last look, and the latest iteration. */
+void adaptive_pass_time(scheduler *s);
+
+/* Lengths that were reached, service of clients, restores that ended, ranks that moved. */
+void adaptive_look_at_running(scheduler *s);
+
+/* Ranks some of those outside anew, so that each has its turn. */
+void adaptive_rerank_outside(scheduler *s, rank_heap *h);
+
+/* A sequence ended: its length, and its client's service. */
+void adaptive_learn_from_end(scheduler *s, uint32_t id);
+
+/* Is it back from outside only since a few tokens? */
+bool adaptive_is_fresh(const scheduler *s, uint32_t id);
 
 /* ---- adaptive_evict.c */
 
@@ -141,18 +166,26 @@ uint32_t adaptive_n_departing(const scheduler *s);
 /* Takes n blocks (or all there are) from paused sequences, the least urgent first. */
 MUST_USE status adaptive_reclaim(scheduler *s, uint32_t n, uint32_t except);
 
-/* Host blocks that can be had: free ones, and copies of what is on the device as well. */
-uint32_t adaptive_n_host_room(const scheduler *s);
-
-/* Device time that it would cost to pause a running sequence and to restore it later. */
-double adaptive_leave_s(const scheduler *s, uint32_t id);
-
 /* Pauses a running sequence. */
 MUST_USE status adaptive_pause(scheduler *s, uint32_t id);
 
 /* Frees host blocks until n are free, by giving up copies of blocks that are on the device,
  * too; false when that is not enough. */
 bool adaptive_make_host_room(scheduler *s, uint32_t n);
+
+/* ---- adaptive_choice.c */
+
+/* Should a running sequence that has to go leave by copy rather than by drop? */
+bool adaptive_leaves_by_copy(const scheduler *s, uint32_t id);
+
+/* Host blocks that can be had: free ones, and copies of what is on the device as well. */
+uint32_t adaptive_n_host_room(const scheduler *s);
+
+/* Device time that it would cost to pause a running sequence and to restore it later, with so
+ * many blocks to be had on the host. */
+double adaptive_leave_s(const scheduler *s, uint32_t id, uint32_t n_host_room);
+
+/* ---- adaptive_write_back.c */
 
 /* Starts background copies of the blocks that will probably have to go next. */
 MUST_USE status adaptive_write_back(scheduler *s);

@@ -93,7 +93,7 @@ static double rank_mlfq(const scheduler *s, uint32_t id, double extra) {
 
 static double rank_vtc(const scheduler *s, uint32_t id, double extra) {
     (void)extra;
-    return adaptive_of(s)->clients[note_of(s, id)->account].charged;
+    return adaptive_of(s)->clients.accounts[note_of(s, id)->account].charged;
 }
 
 /* What a request weighs is 1 / its service alone, which is nearly all output: prompts count

@@ -394,8 +394,8 @@ static void the_bound_ranks_by_what_is_left(void **state) {
 
 static double charged(const scene *c, uint32_t client) {
     const adaptive *t = adaptive_of(c->d.scheduler);
-    for (uint32_t i = 0; i < t->n_clients; i++)
-        if (t->clients[i].client == client) return t->clients[i].charged;
+    for (uint32_t i = 0; i < t->clients.n; i++)
+        if (t->clients.accounts[i].client == client) return t->clients.accounts[i].charged;
     return -1;
 }
 
