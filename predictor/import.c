@@ -1,5 +1,6 @@
 #include "import.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +9,8 @@
 #include "model_spec.h"
 
 static const import_source *const sources[] = {
-    &import_vidur,    &import_aiconfigurator, &import_llmservingsim,
-    &import_infersim, &import_splitwise,      &import_pcie,
+    &import_vidur,     &import_aiconfigurator, &import_llmservingsim, &import_infersim,
+    &import_splitwise, &import_pcie,           &import_cuda_probe,
 };
 enum { N_SOURCES = sizeof(sources) / sizeof(sources[0]) };
 
@@ -70,12 +71,12 @@ static status choose_device(import_group *out, bool *taken, const reading *r, co
 }
 
 /* The same of the model; "" for tables that are of none. */
-static status choose_model(import_group *out, bool *taken, const reading *r, const char *named,
-                           errbuf *err) {
-    const char *wanted = r->options_names.model;
+static status choose_model(import_group *out, bool *taken, const reading *r,
+                           const import_row *row, errbuf *err) {
+    const char *named = row->model, *wanted = r->options_names.model;
     const char *other = *wanted ? wanted : r->from_path.model;
     out->model[0] = '\0';
-    if (!r->layout.table->has_model) return ST_OK;
+    if (!r->layout.table->has_model || row->no_model) return ST_OK;
     if (!named) {
         if (!*other) return missing_name(r, "model", err);
         strcpy(out->model, other);
@@ -166,7 +167,7 @@ static status keep_row(reading *r, const import_row *row, errbuf *err) {
     import_group of = {0};
     bool taken = true;
     TRY(choose_device(&of, &taken, r, row->device, err));
-    TRY(choose_model(&of, &taken, r, row->model, err));
+    TRY(choose_model(&of, &taken, r, row, err));
     TRY(choose_tp(&of.tp, &taken, r, row->samples[0].tp, err));
     if (!taken) {
         r->all->n_left_out += row->n;
@@ -236,10 +237,15 @@ static status read_file(imported *all, const import_source *source, line_reader 
     TRY(name_options(&r, err));
     char *header;
     size_t n;
-    status st = line_reader_next(lines, &header, &n, err);
+    status st;
+    do st = line_reader_next(lines, &header, &n, err);
+    while (st == ST_OK && *header == '#'); /* what a table says of itself */
     if (st == ST_END) return fail(err, ST_FORMAT, "%s: the file is empty", path);
     if (st != ST_OK) return st;
-    TRY(import_bind(&r.layout, source, header, path, err));
+    char where[512];
+    snprintf(where, sizeof(where), "%s:%llu", path,
+             (unsigned long long)line_reader_line(lines));
+    TRY(import_bind(&r.layout, source, header, where, err));
     const import_table *table = r.layout.table;
     import_names_of_path(&r.from_path, path, table->word, table->path);
     TRY(read_rows(&r, lines, err));

@@ -42,36 +42,36 @@ static size_t match(import_layout *layout, const char **missing, const import_ta
     return n_found;
 }
 
-static status check_twice(const import_layout *layout, char *const *names, const char *file,
+static status check_twice(const import_layout *layout, char *const *names, const char *where,
                           errbuf *err) {
     for (size_t c = 0; c < layout->table->n_columns; c++) {
         size_t first = layout->place[c];
         for (size_t i = first == SIZE_MAX ? layout->n_fields : first + 1; i < layout->n_fields;
              i++)
             if (strcmp(names[i], names[first]) == 0)
-                return fail(err, ST_FORMAT, "%s:1: the column '%s' is there twice", file,
+                return fail(err, ST_FORMAT, "%s: the column '%s' is there twice", where,
                             names[i]);
     }
     return ST_OK;
 }
 
 static status unknown_header(const import_source *source, char *const *names,
-                             const import_table *nearest, const char *missing, const char *file,
-                             errbuf *err) {
+                             const import_table *nearest, const char *missing,
+                             const char *where, errbuf *err) {
     if (nearest)
-        return fail(err, ST_FORMAT, "%s:1: the column '%s' of %s's %s is missing", file,
-                    missing, source->name, nearest->name);
+        return fail(err, ST_FORMAT, "%s: the column '%s' of %s's %s is missing", where, missing,
+                    source->name, nearest->name);
     char known[256] = "";
     for (size_t i = 0, n = 0; i < source->n_tables && n < sizeof(known); i++)
         n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s", i ? ", " : "",
                               source->tables[i]->name);
     return fail(err, ST_FORMAT,
-                "%s:1: '%.60s' starts no table that is taken from %s; these are: %s", file,
+                "%s: '%.60s' starts no table that is taken from %s; these are: %s", where,
                 names[0], source->name, known);
 }
 
 status import_bind(import_layout *out, const import_source *source, char *header,
-                   const char *file, errbuf *err) {
+                   const char *where, errbuf *err) {
     char *names[FIELDS_MAX];
     size_t n, most_found = 0;
     const import_table *nearest = NULL;
@@ -79,7 +79,7 @@ status import_bind(import_layout *out, const import_source *source, char *header
     bool found = false;
     split(names, &n, header);
     if (n > FIELDS_MAX)
-        return fail(err, ST_FORMAT, "%s:1: %zu columns, more than %d", file, n, FIELDS_MAX);
+        return fail(err, ST_FORMAT, "%s: %zu columns, more than %d", where, n, FIELDS_MAX);
     for (size_t i = 0; i < source->n_tables; i++) {
         import_layout layout;
         const char *missing;
@@ -93,8 +93,8 @@ status import_bind(import_layout *out, const import_source *source, char *header
         found = !missing;
         if (found) *out = layout;
     }
-    if (!found) return unknown_header(source, names, nearest, nearest_missing, file, err);
-    return check_twice(out, names, file, err);
+    if (!found) return unknown_header(source, names, nearest, nearest_missing, where, err);
+    return check_twice(out, names, where, err);
 }
 
 status import_split(import_row *row, const import_layout *layout, char *line, errbuf *err) {
@@ -105,6 +105,7 @@ status import_split(import_row *row, const import_layout *layout, char *line, er
     row->n = 0;
     row->n_left_out = 0;
     row->device = row->model = NULL;
+    row->no_model = false;
     if (n != layout->n_fields)
         return fail(err, ST_FORMAT, "%s:%llu: '%.60s': fields: %zu, but the header has %zu",
                     row->file, (unsigned long long)row->line, fields[0], n, layout->n_fields);

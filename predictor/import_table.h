@@ -31,6 +31,7 @@ typedef struct import_row {
     size_t n;
     uint32_t n_left_out;
     const char *device, *model; /* as the row names them, borrowed; NULL: it does not */
+    bool no_model;              /* of none, although the table has models */
 } import_row;
 
 typedef struct import_column {
@@ -57,7 +58,7 @@ typedef struct import_source {
 
 /* The formats. */
 extern const import_source import_vidur, import_aiconfigurator, import_llmservingsim,
-    import_infersim, import_splitwise, import_pcie;
+    import_infersim, import_splitwise, import_pcie, import_cuda_probe;
 
 /* A table of Vidur's profiler, which LLMServingSim used too. */
 extern const import_table import_vidur_attention;
@@ -69,9 +70,10 @@ typedef struct import_layout {
     size_t place[IMPORT_COLUMNS_MAX]; /* SIZE_MAX: an optional column that is not there */
 } import_layout;
 
-/* Finds the table whose columns the header has; the header is cut up. ST_FORMAT. */
+/* Finds the table whose columns the header has; the header is cut up.
+ * where: its file and line. ST_FORMAT. */
 MUST_USE status import_bind(import_layout *out, const import_source *source, char *header,
-                            const char *file, errbuf *err);
+                            const char *where, errbuf *err);
 
 /* Cuts a line into the fields of *row, whose file and line are set. ST_FORMAT. */
 MUST_USE status import_split(import_row *row, const import_layout *layout, char *line,

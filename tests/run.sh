@@ -10,7 +10,8 @@ usage: tests/run.sh [--full]
 Quick (under 10 minutes on 2 cores): gcc build with --werror and all suites, the same
 under AddressSanitizer and UBSan, each fuzzer for 5 s.
   --full   under 40 minutes: also clang with --werror, valgrind, ThreadSanitizer where
-           there are threads, 60 s per fuzzer, equal logs from three builds, formatting
+           there are threads, 60 s per fuzzer, equal logs from three builds, formatting,
+           the CUDA probe where there is nvcc
 
 JOBS sets the number of parallel jobs (2). Ends with `N passed, N failed, N skipped`, summed
 over all builds; the exit status is 0 where nothing failed. Logs are in build-logs/.
@@ -126,6 +127,11 @@ stage step 'packages' experiments/install_packages.sh tests || { close; exit 1; 
 
 if stage step 'gcc: build' build build gcc -Dbuildtype=debugoptimized -Dwerror=true; then
   ln -sfn experiments/adaptivellm build/adaptivellm
+  if $full && command -v nvcc >/dev/null; then # before the tests, one of which runs it
+    stage step 'nvcc: build' meson compile -C build -j "$jobs" cuda_probe || true
+  elif $full; then
+    skip 'nvcc: build' 'there is no nvcc here'
+  fi
   stage suite 'gcc: tests' suites build gcc || true
 fi
 
@@ -167,5 +173,4 @@ else
   skip 'clang-format' "the tree is laid out by version $clang_format_major"
 fi
 
-find . -name '*.cu' | grep -q . || nothing 'nvcc' 'there is no CUDA source'
 close

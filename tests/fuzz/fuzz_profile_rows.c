@@ -45,6 +45,9 @@ static const struct {
      "model,hardware,tensor_parallel,batch_size,prompt_size,token_size,prompt_time,"
      "token_time\n"},
     {"pcie", "bytes,h2d_pinned_gbps,d2h_pinned_gbps\n"},
+    {"cuda-probe",
+     "device,model,op,method,bytes,n_segments,n_blocks,other_direction_busy,compute_busy,"
+     "n_tokens,gemm_n,gemm_k,median_us,deviation_us,n_repeats\n"},
 };
 enum { N_TABLES = sizeof(tables) / sizeof(tables[0]) };
 
