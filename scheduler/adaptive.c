@@ -119,6 +119,7 @@ static status run_cohort(scheduler *s) {
     adaptive *t = adaptive_of(s);
     TRY(grow_cohort(s));
     s->plan.runs_cohort = s->cohort.n > 0;
+    t->batch = plan_shape(&s->plan);
     t->n_budget -= s->cohort.n;
     uint32_t chunk = s->settings.chunk;
     if (chunk > 0 && s->cohort.n > 0 && t->n_budget > chunk) t->n_budget = chunk;
@@ -143,6 +144,7 @@ status adaptive_run_chunk(scheduler *s, uint32_t id) {
         TRY(state_grow(s, id, need - q->n_slots));
     }
     t->n_budget -= n;
+    batch_shape_add_chunk(&t->batch, q->n_computed, n, q->n_computed + n == sequence_len(q));
     return state_plan_chunk(s, id, n);
 }
 

@@ -62,10 +62,10 @@ typedef struct adaptive {
     bool computes;                         /* the latest plan occupies compute */
     double iteration_s;                    /* the latest */
     double link_free_s[N_LINK_DIRECTIONS]; /* when the copies started so far will be done */
-    batch_shape batch;                     /* of the latest iteration */
-    uint64_t batch_tick;                   /* of the cohort, when that was planned */
-    uint64_t version;                      /* of the lengths, as of the latest look */
-    bool last_copied;                      /* the latest victim left by copy */
+    batch_shape batch;   /* of the iteration at hand, as far as it is planned */
+    uint64_t batch_tick; /* of the cohort, when that was planned */
+    uint64_t version;    /* of the lengths, as of the latest look */
+    bool last_copied;    /* the latest victim left by copy */
     uint64_t n_admitted, n_by_age;
     uint32_t n_asked;     /* calls since the outside was ranked anew */
     uint32_t reserve;     /* blocks for expected growth */
