@@ -2,17 +2,24 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "cmd_models.h"
 #include "commands.h"
 #include "model_spec.h"
+#include "nearest.h"
 
 static void print_usage(FILE *out) {
-    fprintf(out,
-            "usage: adaptivellm models [--json]\n\n"
-            "Lists the models that can be served. Their shapes come from the config.json of\n"
-            "the repository named last, on the Hugging Face hub.\n\n"
-            "  --json   print an array of objects, sizes in bytes and tokens\n"
-            "  --help   print this\n");
+    fprintf(
+        out,
+        "usage: adaptivellm models [--json]\n"
+        "       adaptivellm models show DIR [OPTION...]         describes a directory\n"
+        "       adaptivellm models init ARCH DIR [OPTION...]    writes a random model\n\n"
+        "Lists the models that can be simulated. Their shapes come from the config.json of\n"
+        "the repository named last, on the Hugging Face hub. What `--backend cpu` runs is a\n"
+        "directory: `adaptivellm models show --help` and so on explain more.\n\n"
+        "  --json   print an array of objects, sizes in bytes and tokens\n"
+        "  --help   print this\n");
 }
 
 static void print_table(const model_spec *models, size_t n) {
@@ -54,7 +61,7 @@ static bool print_json(const model_spec *models, size_t n) {
     return written;
 }
 
-int cmd_models(int argc, char **argv) {
+static int list(int argc, char **argv) {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     bool as_json = false;
@@ -67,8 +74,11 @@ int cmd_models(int argc, char **argv) {
         as_json = true;
     }
     if (optind < argc) {
-        fprintf(stderr, "adaptivellm models: takes no argument, so '%s' is too many\n",
-                argv[optind]);
+        static const char *const names[] = {"init", "show"};
+        char hint[NEAREST_HINT_SIZE];
+        fprintf(stderr, "adaptivellm models: there is no command '%s'; %s%s\n", argv[optind],
+                nearest_hint(hint, argv[optind], names, 2),
+                "`adaptivellm models --help` explains");
         return EXIT_MISUSE;
     }
     size_t n;
@@ -79,4 +89,10 @@ int cmd_models(int argc, char **argv) {
         return EXIT_FAILED;
     }
     return EXIT_DONE;
+}
+
+int cmd_models(int argc, char **argv) {
+    if (argc >= 2 && strcmp(argv[1], "init") == 0) return cmd_models_init(argc - 1, argv + 1);
+    if (argc >= 2 && strcmp(argv[1], "show") == 0) return cmd_models_show(argc - 1, argv + 1);
+    return list(argc, argv);
 }

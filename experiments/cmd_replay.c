@@ -15,6 +15,12 @@ static const option_row replay_options[] = {
     {"host-step-us", OPTION_REAL, AT(host_step_us), OPTION_NO_FLAG},
     {"pad-tokens", OPTION_COUNT, AT(pad_tokens), OPTION_NO_FLAG},
     {"no-horizon", OPTION_FLAG, AT(no_horizon), OPTION_NO_FLAG},
+    {"eos", OPTION_FLAG, AT(eos), OPTION_NO_FLAG},
+    {"temperature", OPTION_REAL, AT(temperature), OPTION_NO_FLAG},
+    {"top-k", OPTION_COUNT, AT(top_k), OPTION_NO_FLAG},
+    {"top-p", OPTION_REAL, AT(top_p), OPTION_NO_FLAG},
+    {"outputs", OPTION_TEXT, AT(outputs), OPTION_NO_FLAG},
+    {"step-times", OPTION_TEXT, AT(step_times), OPTION_NO_FLAG},
     {"results", OPTION_TEXT, AT(results), OPTION_NO_FLAG},
     {"label", OPTION_TEXT, AT(label), OPTION_NO_FLAG},
     {"json", OPTION_TEXT, AT(json), OPTION_NO_FLAG},
@@ -53,6 +59,13 @@ static void print_usage(FILE *out) {
         "the\n"
         "                           predictor says that it pays; 0\n"
         "  --no-horizon             plan every iteration by itself: same result, slower\n\n"
+        "Real tokens (--backend cpu); prompts are made up from --seed\n"
+        "  --eos                    a request ends at an end-of-sequence token, too\n"
+        "  --temperature T, --top-k K, --top-p P   sampling; greedy without\n"
+        "  --outputs FILE           token ids, one line per finished request\n"
+        "  --step-times FILE        cpu writes when iterations and copies ended; --backend "
+        "sim\n"
+        "                           with the same options replays that\n\n"
         "Results\n"
         "  --results DB             store the run in this database\n"
         "  --label TEXT             name of the run in tables and figures\n"

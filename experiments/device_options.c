@@ -6,8 +6,8 @@
 
 const option_row device_options[N_DEVICE_OPTIONS] = {
     {"backend", OPTION_TEXT, AT(backend), OPTION_NO_FLAG},
-    {"device", OPTION_TEXT, AT(device), OPTION_NO_FLAG},
-    {"model", OPTION_TEXT, AT(model), OPTION_NO_FLAG},
+    {"device", OPTION_TEXT, AT(device), AT(has_device)},
+    {"model", OPTION_TEXT, AT(model), AT(has_model)},
     {"tp", OPTION_POSITIVE, AT(tp), OPTION_NO_FLAG},
     {"latency", OPTION_TEXT, AT(latency), OPTION_NO_FLAG},
     {"noise", OPTION_REAL, AT(noise), OPTION_NO_FLAG},
@@ -21,12 +21,17 @@ const option_row device_options[N_DEVICE_OPTIONS] = {
     {"max-seqs", OPTION_POSITIVE, AT(max_seqs), OPTION_NO_FLAG},
     {"max-batched-tokens", OPTION_POSITIVE, AT(max_batched_tokens), OPTION_NO_FLAG},
     {"max-model-len", OPTION_POSITIVE, AT(max_model_len), OPTION_NO_FLAG},
+    {"threads", OPTION_POSITIVE, AT(threads), OPTION_NO_FLAG},
+    {"deterministic", OPTION_FLAG, AT(deterministic), OPTION_NO_FLAG},
 };
 
 const char device_options_help[] =
-    "  --backend NAME           sim (default)\n"
-    "  --device NAME            h200 (default); `adaptivellm devices` lists them\n"
-    "  --model NAME             llama-3-8b (default); `adaptivellm models` lists them\n"
+    "  --backend NAME           sim (default), or cpu: this machine computes a model\n"
+    "  --device NAME            h200 (default); `adaptivellm devices` lists them; cpu is this\n"
+    "                           machine: simulated, with --latency measured or --step-times\n"
+    "  --model NAME|DIR         llama-3-8b (default); `adaptivellm models` lists them; for "
+    "cpu\n"
+    "                           a directory with config.json and model.safetensors\n"
     "  --tp N                   tensor-parallel devices: 1 (default), 2, 4, 8\n"
     "  --latency NAME           analytic (default): times from published limits; measured:\n"
     "                           looked up in --profile DB\n"
@@ -36,9 +41,12 @@ const char device_options_help[] =
     "  --link-gbs X             host link of the simulated device, GB/s each way; its own\n"
     "  --drift FACTOR@SECONDS   the simulated device slows down in mid-run\n"
     "  --kv-blocks N, --kv-gib X      KV pool on the device; default 90 % of its memory less\n"
-    "                           the weights\n"
-    "  --host-blocks N, --host-gib X  KV pool on the host; 4 GiB per device\n"
+    "                           the weights; cpu: 1 GiB\n"
+    "  --host-blocks N, --host-gib X  KV pool on the host; 4 GiB per device; cpu: 1 GiB\n"
     "  --block-size N           tokens per KV block; 16\n"
     "  --max-seqs N             running at once; 256\n"
-    "  --max-batched-tokens N   tokens per iteration; 8192\n"
-    "  --max-model-len N        tokens per request; the model's, if the pool holds them\n";
+    "  --max-batched-tokens N   tokens per iteration; 8192, cpu: 2048\n"
+    "  --max-model-len N        tokens per request; the model's, if the pool holds them\n"
+    "  --threads N              of --backend cpu; one per processor\n"
+    "  --deterministic          of --backend cpu: the same outputs under every schedule; "
+    "slower\n";

@@ -28,6 +28,7 @@ libgsl-dev|pkg-config --exists gsl
 libsqlite3-dev|pkg-config --exists sqlite3
 libjansson-dev|pkg-config --exists jansson
 zlib1g-dev|pkg-config --exists zlib
+libopenblas-dev|pkg-config --exists openblas
 gnuplot-nox|command -v gnuplot
 sqlite3|command -v sqlite3'
 

@@ -156,9 +156,9 @@ static bool keeps_slo(const metrics *m, const request_result *r, double weighted
 
 static void book_finished(metrics *m, const request_result *r) {
     double turnaround = r->finish_s - r->arrival_s;
-    double weighted = turnaround / r->solo_s;
+    double weighted = turnaround / r->solo_s; /* NAN without solo times */
     add(m, DIST_turnaround_s, turnaround, 1);
-    add(m, DIST_weighted_turnaround, weighted, 1);
+    if (m->solo) add(m, DIST_weighted_turnaround, weighted, 1);
     add(m, DIST_weighted_turnaround_in_batch, turnaround / (r->finish_s - r->first_scheduled_s),
         1);
     add(m, DIST_ttft_s, r->first_token_s - r->arrival_s, 1);
@@ -176,7 +176,7 @@ static void book_finished(metrics *m, const request_result *r) {
 status metrics_ended(metrics *m, request_result *out, const sequence *s,
                      request_outcome outcome, int64_t now_ns) {
     double solo_s = NAN;
-    if (outcome == REQUEST_FINISHED)
+    if (outcome == REQUEST_FINISHED && m->solo)
         TRY(solo_service_s(m->solo, &solo_s, s->req.n_prompt, s->n_output));
     if (s->req.arrival_ns < m->first_arrival_ns) m->first_arrival_ns = s->req.arrival_ns;
     *out =
@@ -226,7 +226,8 @@ static void set_rates(const metrics *m, run_figures *f, const executor_usage *us
     set(f, FIG_output_throughput_tokens_per_s, (double)m->n_output_tokens / makespan_s);
     set(f, FIG_total_throughput_tokens_per_s,
         (double)(m->n_prompt_tokens + m->n_output_tokens) / makespan_s);
-    set(f, FIG_jain_fairness, m->sum_x * m->sum_x / ((double)m->n_finished * m->sum_x2));
+    if (m->solo)
+        set(f, FIG_jain_fairness, m->sum_x * m->sum_x / ((double)m->n_finished * m->sum_x2));
     /* Of a run that stopped early, what came after the last finish counts, too. */
     double elapsed_s = seconds(now_ns - m->first_arrival_ns);
     set(f, FIG_kv_utilization_mean, m->used_block_s / (elapsed_s * m->n_device_blocks));

@@ -43,7 +43,8 @@ typedef struct request_result {
 
 typedef struct metrics metrics;
 
-/* n_device_blocks is what the scheduler may use. solo is borrowed. ST_NO_MEMORY. */
+/* n_device_blocks is what the scheduler may use. solo is borrowed; NULL: solo times are not
+ * known, nor what is weighed against them. ST_NO_MEMORY. */
 MUST_USE status metrics_create(metrics **out, solo_times *solo, const slo_limits *slo,
                                uint32_t n_device_blocks);
 

@@ -12,6 +12,7 @@
 #include "build_commit.h"
 #include "iteration_log.h"
 #include "machine.h"
+#include "output_log.h"
 #include "progress.h"
 #include "run_belief.h"
 #include "run_setup.h"
@@ -27,6 +28,7 @@ struct run {
     solo_times *solo;
     metrics *metrics;
     belief *belief; /* NULL: no fits were given */
+    belief *still;  /* the same, which learns nothing from the run */
     run_figures figures;
     char *settings_json, *policy_text, *machine_json;
 
@@ -34,6 +36,8 @@ struct run {
     run_info info;
     store_run *stored;
     iteration_log *log;
+    output_log *outputs;
+    step_log *steps;
     timeline *timeline;
     copy_ledger copies;
     progress bar;
@@ -60,6 +64,7 @@ run_settings run_settings_defaults(void) {
                           .tp = 1,
                           .block_size = 16,
                           .max_seqs = 256,
+                          .top_p = 1,
                           .keep_requests = STORE_KEEP_REQUESTS};
 }
 
@@ -96,19 +101,34 @@ static void warn_of_clients(const run *r) {
             r->policy_text, o->trace.file ? o->trace.file : o->trace.workload);
 }
 
+static status watch_steps(run *r, errbuf *err) {
+    TRY(step_log_open(&r->steps, r->settings.step_times, err));
+    return step_log_watch(r->steps, &r->executor, err);
+}
+
+/* From the simulated device's own times, else from the fits of a real one, else not known. */
+static status make_solo(run *r) {
+    latency_source latency = r->setup.latency;
+    if (!latency.iteration_s && !r->still) return ST_OK;
+    if (!latency.iteration_s) latency = run_belief_latency(r->still);
+    return solo_times_create(&r->solo, &latency, r->setup.config.max_batched_tokens);
+}
+
 static status build(run *r, errbuf *err) {
     const run_settings *o = &r->settings;
     TRY(run_setup_init(&r->setup, o, err));
     const scheduler_config *c = &r->setup.config;
     TRY(trace_open(&r->trace, &o->trace, err));
-    TRY(run_belief_open(&r->belief, &r->setup, o, err));
+    TRY(run_belief_open(&r->belief, &r->still, &r->setup, o, err));
     r->setup.config.costs = r->belief ? belief_costs(r->belief) : NULL;
+    if (o->outputs) TRY(output_log_open(&r->outputs, o->outputs, err));
+    r->setup.outputs = r->outputs;
     TRY(run_setup_serving(&r->scheduler, &r->executor, &r->setup, o, err));
+    if (o->step_times && strcmp(o->backend, "sim") != 0) TRY(watch_steps(r, err));
     r->settings_json = run_setup_json(&r->setup, o);
     r->policy_text = run_setup_policy_text(&c->policy);
     r->machine_json = machine_describe();
-    if (!r->settings_json || !r->policy_text || !r->machine_json ||
-        solo_times_create(&r->solo, &r->setup.latency, c->max_batched_tokens) != ST_OK ||
+    if (!r->settings_json || !r->policy_text || !r->machine_json || make_solo(r) != ST_OK ||
         metrics_create(&r->metrics, r->solo, &r->setup.slo,
                        scheduler_n_free_device(r->scheduler)) != ST_OK)
         return fail(err, ST_NO_MEMORY, "out of memory");
@@ -134,10 +154,13 @@ void run_destroy(run *r) {
     errbuf ignored;
     status st = iteration_log_close(r->log, &ignored);
     st = timeline_close(r->timeline, &ignored);
+    st = output_log_close(r->outputs, &ignored);
+    st = step_log_close(r->steps, &ignored);
     (void)st; /* run_store closes them with their errors; here the run has failed before */
     store_discard_run(r->stored);
     store_close(r->store);
     belief_destroy(r->belief);
+    belief_destroy(r->still);
     copy_ledger_finish(&r->copies);
     metrics_destroy(r->metrics);
     solo_times_destroy(r->solo);
@@ -193,6 +216,8 @@ static void on_ended(void *context, const sequence *s, request_outcome outcome,
                      int64_t now_ns) {
     run *r = context;
     request_result q;
+    if (r->steps && r->settings.eos && outcome == REQUEST_FINISHED)
+        step_log_ended(r->steps, s->req.id, s->n_output);
     status st = metrics_ended(r->metrics, &q, s, outcome, now_ns);
     keep_failure(r, st, status_text(st));
     if (!r->stored || st != ST_OK) return;
@@ -234,6 +259,9 @@ static void book_figures(run *r) {
     metrics_figures(r->metrics, &r->figures, &usage, r->executor.now_ns(r->executor.context),
                     scheduler_n_hit_tokens(r->scheduler), r->wall_s);
     if (r->belief) belief_figures(r->belief, &r->figures);
+    /* What a recompute really added is known in a simulation alone; elsewhere the estimate is
+     * the belief's own. */
+    if (!r->setup.latency.iteration_s) r->figures.known[FIG_predictor_mape_recompute] = false;
 }
 
 /* Requests that had arrived when the run stopped early get their rows, too. */
@@ -357,15 +385,26 @@ static status write_json(const run *r, status result, const char *message, errbu
     return written ? ST_OK : fail(err, ST_IO, "write %s: %s", path, strerror(errno));
 }
 
-status run_store(run *r, int64_t *run_id, status result, const char *message, errbuf *err) {
-    *run_id = 0;
-    iteration_log *log = r->log;
-    timeline *line = r->timeline;
+/* All of them; the first error is told. */
+static status close_logs(run *r, errbuf *err) {
+    status all[] = {ST_OK, ST_OK, ST_OK, ST_OK};
+    errbuf why[4] = {{{0}}};
+    all[0] = iteration_log_close(r->log, &why[0]);
+    all[1] = timeline_close(r->timeline, &why[1]);
+    all[2] = output_log_close(r->outputs, &why[2]);
+    all[3] = step_log_close(r->steps, &why[3]);
     r->log = NULL;
     r->timeline = NULL;
-    status st = iteration_log_close(log, err);
-    status line_st = timeline_close(line, st == ST_OK ? err : NULL);
-    if (st == ST_OK) st = line_st;
+    r->outputs = NULL;
+    r->steps = NULL;
+    for (int i = 0; i < 4; i++)
+        if (all[i] != ST_OK) return fail(err, all[i], "%s", why[i].text);
+    return ST_OK;
+}
+
+status run_store(run *r, int64_t *run_id, status result, const char *message, errbuf *err) {
+    *run_id = 0;
+    status st = close_logs(r, err);
     if (r->stored) {
         status stored = store_commit_run(r->stored, run_id, &r->figures, outcome_of(result),
                                          message, st == ST_OK ? err : NULL);

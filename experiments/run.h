@@ -14,20 +14,22 @@
 
 typedef struct run_settings {
     trace_options trace;
-    const char *backend; /* sim */
-    const char *device, *model, *policy, *latency;
+    const char *backend;                           /* sim, or cpu: this machine computes */
+    const char *device, *model, *policy, *latency; /* model of device cpu: a directory */
+    bool has_device, has_model;                    /* given, not the default */
     const char *profile; /* database of fits, and of samples for measured latency; NULL: none */
     bool auto_profile;   /* makes fits where there are none (run_belief.h) */
     double host_step_us; /* with measured latency: host time of a step beside the samples */
     uint32_t tp;
     /* KV pools: blocks, or GiB for all tensor-parallel devices together, or neither for what
      * the device has (90 % of its memory less the weights) and vLLM's 4 GiB per device on the
-     * host. */
+     * host. On device cpu: 1 GiB each. */
     uint32_t kv_blocks, host_blocks;
     double kv_gib, host_gib;
     bool has_kv_blocks, has_host_blocks, has_kv_gib, has_host_gib;
     uint32_t block_size, max_seqs;
-    uint32_t max_batched_tokens; /* 0: 8192; vLLM V0 without chunks at least max_model_len */
+    uint32_t max_batched_tokens; /* 0: 8192, on device cpu 2048; vLLM V0 without chunks at
+                                    least max_model_len */
     uint32_t max_model_len;      /* 0: the model's, at most what the KV pool holds */
     uint32_t
         pad_tokens; /* tile to pad iterations to where the predictor says it pays; 0: never */
@@ -36,6 +38,16 @@ typedef struct run_settings {
     const char
         *drift; /* "FACTOR@SECONDS": the simulated device slows down; NULL: it does not */
     bool no_horizon;
+
+    /* Of a backend that computes. */
+    uint32_t threads;   /* 0: one per processor */
+    bool deterministic; /* outputs do not depend on the schedule */
+    bool eos;           /* requests end at an end-of-sequence token, too */
+    double temperature, top_p;
+    uint32_t top_k;
+    const char *outputs;    /* file of token ids; NULL: none */
+    const char *step_times; /* step_times.h: cpu writes them, sim replays them; NULL: none */
+
     const char *slo;
     const char *label;
     const char *results, *json, *log, *timeline; /* files, NULL for none */

@@ -1,5 +1,6 @@
 #include "run_belief.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ static run_settings profiling_settings(const run_settings *o) {
     p.drift = p.slo = NULL;
     p.has_kv_blocks = p.has_kv_gib = p.has_host_blocks = p.has_host_gib = false;
     p.max_model_len = p.pad_tokens = 0;
+    p.eos = false;
+    p.outputs = p.step_times = NULL;
     if (p.max_seqs < defaults.max_seqs) p.max_seqs = defaults.max_seqs;
     if (p.max_batched_tokens < scheduler_config_defaults().max_batched_tokens)
         p.max_batched_tokens = 0;
@@ -78,15 +81,30 @@ static status read_all_fits(belief **out, profile_store *store, const run_setup 
     return fail(err, ST_NOT_FOUND, "no fit of copies of KV blocks");
 }
 
-static status read_or_make(belief **out, const run_setup *s, const run_settings *o,
-                           errbuf *err) {
+/* Two that are alike. */
+static status read_fits(belief **out, belief **still, profile_store *store, const run_setup *s,
+                        uint32_t tp, bool all, errbuf *err) {
+    const char *device = s->device->name, *model = s->model->name;
+    belief *b;
+    TRY(all ? read_all_fits(&b, store, s, tp, err)
+            : belief_create(&b, store, device, model, tp, err));
+    status st = still ? belief_create(still, store, device, model, tp, err) : ST_OK;
+    if (st == ST_OK)
+        *out = b;
+    else
+        belief_destroy(b);
+    return st;
+}
+
+static status read_or_make(belief **out, belief **still, const run_setup *s,
+                           const run_settings *o, errbuf *err) {
     profile_store *store;
     const char *path = o->profile ? o->profile : IN_MEMORY;
     TRY(profile_store_open(&store, path, DATABASE_CREATE, err));
-    status st = read_all_fits(out, store, s, o->tp, err);
+    status st = read_fits(out, still, store, s, o->tp, true, err);
     if (st == ST_NOT_FOUND) {
         st = make_fits(store, s, o, err);
-        if (st == ST_OK) st = read_all_fits(out, store, s, o->tp, err);
+        if (st == ST_OK) st = read_fits(out, still, store, s, o->tp, true, err);
     }
     profile_store_close(store);
     return st;
@@ -97,6 +115,8 @@ static void describe_times(char *buf, size_t size, const run_settings *o) {
     const run_settings defaults = run_settings_defaults();
     size_t n = 0;
     buf[0] = '\0';
+    if (strcmp(o->backend, defaults.backend) != 0)
+        n += (size_t)snprintf(buf + n, size - n, " --backend %s", o->backend);
     if (strcmp(o->latency, defaults.latency) != 0)
         n += (size_t)snprintf(buf + n, size - n, " --latency %s", o->latency);
     if (o->link_gbs > 0)
@@ -118,29 +138,62 @@ static status without_fits(const run_setup *s, const run_settings *o, errbuf *er
                 s->config.policy.row->name,
                 o->profile ? "--profile has no fits of this model on this device"
                            : "no --profile is given",
-                db, s->device->name, s->model->name, o->tp, times, db, s->device->name,
-                s->model->name, o->tp,
+                db, s->device->name, s->cpu ? o->model : s->model->name, o->tp, times, db,
+                s->device->name, s->model->name, o->tp,
                 o->profile ? "Or" : "Give it by --profile profiles.db; or");
 }
 
-static status read_stored(belief **out, const run_setup *s, const run_settings *o, bool all,
-                          errbuf *err) {
+static status read_stored(belief **out, belief **still, const run_setup *s,
+                          const run_settings *o, bool all, errbuf *err) {
     profile_store *store;
     TRY(profile_store_open(&store, o->profile, DATABASE_READ, err));
     errbuf why = {0};
-    status st = all ? read_all_fits(out, store, s, o->tp, &why)
-                    : belief_create(out, store, s->device->name, s->model->name, o->tp, &why);
+    status st = read_fits(out, still, store, s, o->tp, all, &why);
     profile_store_close(store);
     return st == ST_OK ? ST_OK : fail(err, st, "%s: %s", o->profile, why.text);
 }
 
-status run_belief_open(belief **out, const run_setup *s, const run_settings *o, errbuf *err) {
+status run_belief_open(belief **out, belief **still, const run_setup *s, const run_settings *o,
+                       errbuf *err) {
     bool needed = policy_needs_costs(&s->config.policy);
     *out = NULL;
-    if (o->auto_profile) return read_or_make(out, s, o, err);
+    if (still) *still = NULL;
+    if (o->auto_profile) return read_or_make(out, still, s, o, err);
     if (!o->profile) return needed ? without_fits(s, o, err) : ST_OK;
-    status st = read_stored(out, s, o, needed, err);
+    status st = read_stored(out, still, s, o, needed, err);
     if (st != ST_NOT_FOUND) return st;
     if (needed) return without_fits(s, o, err);
     return strcmp(o->latency, "measured") == 0 ? ST_OK : st;
+}
+
+static double believed_iteration_s(void *context, const batch_shape *shape) {
+    const cost_model *costs = belief_costs(context);
+    return costs->iteration(costs->context, shape).s;
+}
+
+/* Blocks are what the belief knows of; nobody weighs a request against copies. */
+static double believed_copy_s(void *context, link_direction direction, double n_bytes,
+                              uint32_t n_segments) {
+    (void)context;
+    (void)direction;
+    (void)n_bytes;
+    (void)n_segments;
+    return NAN;
+}
+
+static double believed_copy_slowdown(void *context) {
+    (void)context;
+    return 1;
+}
+
+static void leave(void *context) {
+    (void)context;
+}
+
+latency_source run_belief_latency(const belief *b) {
+    return (latency_source){.iteration_s = believed_iteration_s,
+                            .copy_s = believed_copy_s,
+                            .copy_slowdown = believed_copy_slowdown,
+                            .destroy = leave,
+                            .context = (void *)b};
 }

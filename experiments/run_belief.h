@@ -14,10 +14,16 @@
 #include "run_setup.h"
 
 /* *out is NULL when no fits are asked for, or when they are not needed and a database of
- * samples for measured latency has none. ST_INVALID or ST_NOT_FOUND: the policy needs fits, or
- * a database that was named has none, and settings do not let them be made; the message has the
- * commands that do. Others as from measuring, fitting and the database. */
-MUST_USE status run_belief_open(belief **out, const run_setup *setup,
+ * samples for measured latency has none. *still is the same, to be told nothing of the run: for
+ * solo times, which must not follow a drift; NULL: it is not wanted. ST_INVALID or
+ * ST_NOT_FOUND: the policy needs fits, or a database that was named has none, and settings do
+ * not let them be made; the message has the commands that do. Others as from measuring, fitting
+ * and the database. */
+MUST_USE status run_belief_open(belief **out, belief **still, const run_setup *setup,
                                 const run_settings *settings, errbuf *err);
+
+/* A latency source that answers as the belief does, which is borrowed: for a device whose own
+ * times cannot be known. */
+latency_source run_belief_latency(const belief *b);
 
 #endif

@@ -1,10 +1,10 @@
 #include "run_setup.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu_setup.h"
 #include "latency_analytic.h"
 #include "measured_source.h"
 #include "nearest.h"
@@ -14,6 +14,10 @@ static const double GIB = 1024.0 * 1024 * 1024;
 
 /* Share of the device that vLLM takes by default, and room for activations and libraries. */
 static const double MEMORY_SHARE = 0.9, WORKSPACE_GIB = 1;
+
+/* Each KV pool of device cpu, and tokens of its iterations, unless they are given. */
+static const double CPU_POOL_GIB = 1;
+enum { CPU_BATCHED_TOKENS = 2048 };
 
 /* What a virtual device takes. */
 static const double NOISE_MAX = 0.2;
@@ -64,6 +68,7 @@ static status size_device_pool(run_setup *s, const run_settings *o, errbuf *err)
                     "the KV pool has %u blocks; at least 2 are needed (one block is %.3g MiB)",
                     *n, (double)s->block_bytes * o->tp / (1024 * 1024));
     }
+    if (s->cpu) return blocks_of_gib(n, s, CPU_POOL_GIB, 1, "--kv-gib", err);
     double weights_gib =
         (double)model_n_parameters(s->model) * s->model->bytes_per_value / o->tp / GIB;
     double memory_gib = s->device->memory_bytes / GIB;
@@ -81,7 +86,7 @@ static status size_host_pool(run_setup *s, const run_settings *o, errbuf *err) {
         return fail(err, ST_INVALID, "give --host-blocks or --host-gib, not both");
     s->config.n_host_blocks = o->host_blocks;
     if (o->has_host_blocks) return ST_OK;
-    double gib = o->has_host_gib ? o->host_gib : 4.0 * o->tp;
+    double gib = o->has_host_gib ? o->host_gib : s->cpu ? CPU_POOL_GIB : 4.0 * o->tp;
     return blocks_of_gib(&s->config.n_host_blocks, s, gib, o->tp, "--host-gib", err);
 }
 
@@ -101,7 +106,9 @@ static status set_limits(run_setup *s, const run_settings *o, errbuf *err) {
                     "lower it or give more with --kv-gib",
                     (unsigned long long)len, (unsigned long long)pool_tokens);
     c->max_model_len = (uint32_t)len;
-    c->max_batched_tokens = o->max_batched_tokens ? o->max_batched_tokens : 8192;
+    c->max_batched_tokens = o->max_batched_tokens ? o->max_batched_tokens
+                            : s->cpu              ? CPU_BATCHED_TOKENS
+                                                  : 8192;
     if (!is_v0_default(&c->policy) || c->max_batched_tokens >= len) return ST_OK;
     if (o->max_batched_tokens)
         return fail(
@@ -114,10 +121,7 @@ static status set_limits(run_setup *s, const run_settings *o, errbuf *err) {
     return ST_OK;
 }
 
-static status check_choices(const run_settings *o, errbuf *err) {
-    if (strcmp(o->backend, "sim") != 0)
-        return fail(err, ST_INVALID, "backend '%s' is not in this build; it has: sim",
-                    o->backend);
+static status check_latency(const run_settings *o, errbuf *err) {
     bool measured = strcmp(o->latency, "measured") == 0;
     if (!measured && strcmp(o->latency, "analytic") != 0)
         return fail(err, ST_INVALID, "--latency is analytic or measured, not '%s'", o->latency);
@@ -130,8 +134,75 @@ static status check_choices(const run_settings *o, errbuf *err) {
         return fail(err, ST_INVALID, "--link-gbs %g is not in 0.001 to 1e6", o->link_gbs);
     if (!measured && o->host_step_us > 0)
         return fail(err, ST_INVALID, "--host-step-us is for --latency measured");
+    return ST_OK;
+}
+
+static status check_simulated(const run_settings *o, errbuf *err) {
+    TRY(check_latency(o, err));
+    if (o->outputs || o->eos || o->deterministic || o->threads || o->temperature > 0 ||
+        o->top_k || o->top_p < 1)
+        return fail(err, ST_INVALID,
+                    "--outputs, --eos, --deterministic, --threads and sampling are for "
+                    "--backend cpu: a simulation has no tokens");
+    if (o->step_times && (o->noise > 0 || o->drift))
+        return fail(err, ST_INVALID,
+                    "--step-times are replayed as they are: no --noise, no "
+                    "--drift");
+    return ST_OK;
+}
+
+static status check_real(const run_settings *o, errbuf *err) {
+    if (o->has_device && strcmp(o->device, CPU_DEVICE) != 0)
+        return fail(err, ST_INVALID, "--backend cpu computes on this machine, not on '%s'",
+                    o->device);
+    if (strcmp(o->latency, "analytic") != 0 || o->noise > 0 || o->drift ||
+        o->host_step_us > 0 || o->link_gbs > 0)
+        return fail(err, ST_INVALID,
+                    "--latency, --noise, --drift, --link-gbs and --host-step-us are for "
+                    "--backend sim");
+    if (o->tp != 1 || o->pad_tokens > 0)
+        return fail(err, ST_INVALID, "--backend cpu has neither --tp nor --pad-tokens");
+    return ST_OK;
+}
+
+static bool computes(const run_settings *o) {
+    return strcmp(o->backend, CPU_DEVICE) == 0;
+}
+
+static status check_choices(const run_settings *o, errbuf *err) {
+    if (!computes(o) && strcmp(o->backend, "sim") != 0)
+        return fail(err, ST_INVALID, "backend '%s' is not in this build; it has: sim, cpu",
+                    o->backend);
+    TRY(computes(o) ? check_real(o, err) : check_simulated(o, err));
     if (o->tp != 1 && o->tp != 2 && o->tp != 4 && o->tp != 8)
         return fail(err, ST_INVALID, "--tp is 1, 2, 4 or 8, not %u", o->tp);
+    return ST_OK;
+}
+
+/* What a policy may ask for that this backend cannot do. */
+static status check_policy(const policy *p, const run_settings *o, errbuf *err) {
+    if (computes(o) && (p->row->simulated_only || p->settings.mechanism == MECHANISM_FREE))
+        return fail(err, ST_INVALID, "policy %s assumes what only a simulation can do",
+                    p->row->name);
+    if (o->eos && policy_is_oracle(p))
+        return fail(err, ST_INVALID,
+                    "with --eos nobody knows how long an output will be, which policy %s needs",
+                    p->row->name);
+    return ST_OK;
+}
+
+static status find_specs(run_setup *s, const run_settings *o, errbuf *err) {
+    if (!computes(o) && strcmp(o->device, CPU_DEVICE) != 0) {
+        TRY(find_device(&s->device, o->device, err));
+        return find_model(&s->model, o->model, err);
+    }
+    if (!o->has_model)
+        return fail(err, ST_INVALID,
+                    "device cpu needs --model DIR: a directory with a model's config.json");
+    if (o->tp != 1) return fail(err, ST_INVALID, "device cpu is one: no --tp");
+    TRY(cpu_setup_open(&s->cpu, o->model, err));
+    s->device = cpu_setup_device(s->cpu);
+    s->model = cpu_setup_model(s->cpu);
     return ST_OK;
 }
 
@@ -154,7 +225,16 @@ static void scale_link(device_spec *device, double gbs) {
 }
 
 static status open_latency(run_setup *s, const run_settings *o, errbuf *err) {
-    if (strcmp(o->latency, "analytic") == 0) {
+    bool analytic = strcmp(o->latency, "analytic") == 0;
+    if (computes(o)) return ST_OK;
+    if (o->step_times) TRY(step_times_read(&s->recorded, o->step_times, err));
+    if (s->cpu && analytic)
+        return o->step_times
+                   ? ST_OK
+                   : fail(err, ST_INVALID,
+                          "no limits of device cpu are published: it is simulated with "
+                          "--latency measured --profile DB, or with --step-times FILE");
+    if (analytic) {
         device_spec device = *s->device;
         scale_link(&device, o->link_gbs);
         return latency_analytic_create(&s->latency, &device, s->model, o->tp, err);
@@ -169,33 +249,44 @@ static status open_latency(run_setup *s, const run_settings *o, errbuf *err) {
     return ST_OK;
 }
 
+static status build(run_setup *s, const run_settings *o, errbuf *err) {
+    TRY(check_choices(o, err));
+    TRY(find_specs(s, o, err));
+    TRY(policy_parse(&s->config.policy, o->policy, err));
+    TRY(check_policy(&s->config.policy, o, err));
+    if (o->slo) TRY(slo_parse(&s->slo, o->slo, err));
+    if (o->drift) TRY(parse_drift(s, o->drift, err));
+    s->config.block_tokens = o->block_size;
+    s->config.max_seqs = o->max_seqs;
+    s->config.pad_tokens = o->pad_tokens;
+    if (o->no_horizon) s->config.horizon_max = 1;
+    s->block_bytes = model_kv_bytes_per_token(s->model, o->tp) * o->block_size;
+    TRY(size_device_pool(s, o, err));
+    TRY(size_host_pool(s, o, err));
+    TRY(set_limits(s, o, err));
+    return open_latency(s, o, err);
+}
+
 status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
     run_setup s = {.config = scheduler_config_defaults(), .noise = o->noise};
-    TRY(check_choices(o, err));
-    TRY(find_device(&s.device, o->device, err));
-    TRY(find_model(&s.model, o->model, err));
-    TRY(policy_parse(&s.config.policy, o->policy, err));
-    if (o->slo) TRY(slo_parse(&s.slo, o->slo, err));
-    if (o->drift) TRY(parse_drift(&s, o->drift, err));
-    s.config.block_tokens = o->block_size;
-    s.config.max_seqs = o->max_seqs;
-    s.config.pad_tokens = o->pad_tokens;
-    if (o->no_horizon) s.config.horizon_max = 1;
-    s.block_bytes = model_kv_bytes_per_token(s.model, o->tp) * o->block_size;
-    TRY(size_device_pool(&s, o, err));
-    TRY(size_host_pool(&s, o, err));
-    TRY(set_limits(&s, o, err));
-    TRY(open_latency(&s, o, err));
-    *out = s;
-    return ST_OK;
+    status st = build(&s, o, err);
+    if (st == ST_OK)
+        *out = s;
+    else
+        run_setup_finish(&s);
+    return st;
 }
 
 void run_setup_finish(run_setup *s) {
     if (s->latency.destroy) s->latency.destroy(s->latency.context);
+    step_times_finish(&s->recorded);
+    cpu_setup_close(s->cpu);
 }
 
 status run_setup_executor(executor *out, const run_setup *s, const run_settings *o,
                           errbuf *err) {
+    if (computes(o)) return cpu_setup_executor(out, s->cpu, &s->config, o, s->outputs, err);
+    if (o->step_times) return recorded_device_create(out, &s->recorded.times, err);
     const virtual_device_config config = {.latency = s->latency,
                                           .noise = s->noise,
                                           .seed = o->trace.seed,
@@ -211,81 +302,6 @@ status run_setup_serving(scheduler **out, executor *device, const run_setup *s,
     TRY(run_setup_executor(device, s, o, err));
     scheduler_config config = s->config;
     config.bind_early = device->binds_blocks_early;
+    config.keep_prefixes = device->reads_prefixes;
     return scheduler_create(out, &config, err);
-}
-
-/* Text or null. */
-static json_t *text_or_null(const char *text) {
-    return text ? json_string(text) : json_null();
-}
-
-static void add_policy_setting(void *context, const char *key, const char *value) {
-    json_object_set_new(context, key, json_string(value));
-}
-
-char *run_setup_json(const run_setup *s, const run_settings *o) {
-    const scheduler_config *c = &s->config;
-    json_t *policy_settings_json = json_object();
-    policy_each_setting(&c->policy, add_policy_setting, policy_settings_json);
-    const trace_options *t = &o->trace;
-    json_t *all = json_pack(
-        "{s:o, s:o, s:o, s:o, s:I, s:I, s:b, s:b, s:I, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:f, s:o, s:b, s:o, s:s, s:o}",
-        "trace", text_or_null(t->file), "workload", text_or_null(t->workload), "arrival",
-        text_or_null(t->arrival), "rate",
-        t->rate_per_s > 0 ? json_real(t->rate_per_s) : json_null(), "limit",
-        (json_int_t)t->limit, "seed", (json_int_t)t->seed, "skip_bad", t->skip_bad, "sort",
-        t->sort, "output_limit", (json_int_t)t->n_output_max, "backend", o->backend, "device",
-        s->device->name, "model", s->model->name, "latency", o->latency, "tp", (int)o->tp,
-        "kv_blocks", (json_int_t)c->n_device_blocks, "host_blocks",
-        (json_int_t)c->n_host_blocks, "block_size", (json_int_t)c->block_tokens, "max_seqs",
-        (json_int_t)c->max_seqs, "max_batched_tokens", (json_int_t)c->max_batched_tokens,
-        "max_model_len", (json_int_t)c->max_model_len, "noise", s->noise, "drift",
-        text_or_null(o->drift), "horizon", c->horizon_max > 1, "slo", text_or_null(o->slo),
-        "policy", c->policy.row->name, "policy_settings", policy_settings_json);
-    if (o->pad_tokens)
-        json_object_set_new(all, "pad_tokens", json_integer((json_int_t)o->pad_tokens));
-    if (o->link_gbs > 0) json_object_set_new(all, "link_gbs", json_real(o->link_gbs));
-    if (o->profile) {
-        json_object_set_new(all, "profile", json_string(o->profile));
-        json_object_set_new(all, "host_step_us", json_real(o->host_step_us));
-    }
-    if (o->auto_profile) json_object_set_new(all, "auto_profile", json_true());
-    char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-    json_decref(all);
-    return text;
-}
-
-typedef struct policy_text {
-    const policy *defaults;
-    const char *key_of_default, *value_of_default;
-    char *text;
-    size_t size;
-    bool differs;
-} policy_text;
-
-static void compare_default(void *context, const char *key, const char *value) {
-    policy_text *t = context;
-    if (strcmp(key, t->key_of_default) == 0)
-        t->differs = strcmp(value, t->value_of_default) != 0;
-}
-
-static void append_if_changed(void *context, const char *key, const char *value) {
-    policy_text *t = context;
-    t->key_of_default = key;
-    t->value_of_default = value;
-    t->differs = false;
-    policy_each_setting(t->defaults, compare_default, t);
-    size_t n = strlen(t->text);
-    if (t->differs) snprintf(t->text + n, t->size - n, ",%s=%s", key, value);
-}
-
-char *run_setup_policy_text(const policy *p) {
-    policy defaults = {p->row, p->row->defaults};
-    policy_text t = {.defaults = &defaults, .size = 512};
-    t.text = malloc(t.size);
-    if (!t.text) return NULL;
-    snprintf(t.text, t.size, "%s", p->row->name);
-    policy_each_setting(p, append_if_changed, &t);
-    return t.text;
 }

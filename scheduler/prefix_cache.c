@@ -9,6 +9,7 @@ enum { STREAM_PREFIX = 1, STREAM_OWN = 2 }; /* of content keys */
  */
 static uint64_t shared_prefix_id(const scheduler *s, const sequence *q, uint32_t index) {
     uint32_t last_token = (index + 1) * s->config.block_tokens - 1;
+    if (!s->settings.prefix_cache) return 0; /* the ids are there for the executor */
     if (q->req.n_prefix_ids == 0 || last_token >= q->req.n_prompt) return 0;
     uint32_t piece = last_token / q->req.prefix_tokens;
     return piece < q->req.n_prefix_ids ? q->req.prefix_ids[piece] + 1 : 0;

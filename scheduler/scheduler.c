@@ -92,7 +92,8 @@ void scheduler_destroy(scheduler *s) {
 
 status scheduler_add(scheduler *s, uint32_t *id, const request *req) {
     assert(req->n_prompt > 0 && req->n_output_max > 0);
-    TRY(sequence_add(&s->table, id, req, s->settings.prefix_cache));
+    bool keep_prefix = s->settings.prefix_cache || s->config.keep_prefixes;
+    TRY(sequence_add(&s->table, id, req, keep_prefix));
     uint32_t stop = s->memory->length_stop(req->n_prompt, s->config.max_model_len);
     seq_at(s, *id)->n_output_max = stop < req->n_output_max ? stop : req->n_output_max;
     s->memory->enqueue(s, *id);

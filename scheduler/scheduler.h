@@ -22,6 +22,7 @@ typedef struct scheduler_config {
                                 say that it pays; 0: never */
     uint32_t horizon_max;    /* 1: every iteration is planned by itself; at most HORIZON_MAX */
     bool bind_early;         /* executor.binds_blocks_early */
+    bool keep_prefixes;      /* executor.reads_prefixes */
     bool single_file; /* visit each running sequence in each step: slow, for comparison */
 } scheduler_config;
 

@@ -39,7 +39,7 @@ typedef struct kv_slot {
 } kv_slot;
 
 typedef struct sequence {
-    request req; /* prefix_ids is an owned copy, or NULL when prefixes are not cached */
+    request req; /* prefix_ids is an owned copy, or NULL when nobody needs them */
     sequence_state state;
     bool in_cohort;
     bool has_run;          /* first_scheduled_ns is set */

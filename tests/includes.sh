@@ -19,7 +19,8 @@ traces|base/core base/io traces/request
 scheduler|base/core traces/request
 predictor|base/core base/io traces/request scheduler
 sim|base/core base/io traces/request scheduler
-engine|base/core base/io traces/request scheduler'
+engine/model|base/core
+engine/cpu|base/core base/io traces/request scheduler engine/model'
 
 # Extended regular expressions of system headers, and of the only files that may include them.
 systems='

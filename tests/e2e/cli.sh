@@ -41,3 +41,28 @@ expect 0 devices
 said '^h200 ' && said '^rtx-pro-6000 '
 expect 0 models
 said '^llama-3-8b ' && said '^opt-13b '
+
+expect 0 models init --help
+said '^usage: adaptivellm models init'
+expect 0 models show --help
+said '^usage: adaptivellm models show'
+expect 0 models init qwen3 "$work/model" --layers 3 --hidden 64 --heads 4 --kv-heads 2 \
+  --vocab 100 --ffn 96 --head-dim 24 --dtype bf16 --tied
+expect 0 models show "$work/model" --check-weights
+said '^architecture +Qwen3ForCausalLM$' && said '^heads +4, of them KV 2, each 24 wide$'
+said '^parameters +117584$' && said '^KV bytes per block +18432, of 16 tokens$'
+expect 0 models show "$work/model" --json --block-size 32
+said '"n_parameters": 117584' && said '"kv_bytes_per_block": 36864'
+expect 1 models init qwen3 "$work/model"
+said 'config.json: is there already'
+truncate -s -2 "$work/model/model.safetensors"
+expect 1 models show "$work/model"
+said 'model.safetensors: tensor .* ends at 235168, but the file has 235166 bytes'
+expect 1 models show "$work/none"
+said 'none/config.json: No such file'
+expect 2 models init qwen "$work/other"
+said "no architecture 'qwen'.*did you mean 'qwen2'"
+expect 2 models init llama "$work/other" --heads 7
+said 'no multiple of 7 heads'
+expect 2 models shwo
+said "no command 'shwo'.*did you mean 'show'"

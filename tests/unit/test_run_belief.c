@@ -32,7 +32,7 @@ static int remove_folder(void **state) {
 static status open_belief(belief **out, const run_settings *o, errbuf *err) {
     run_setup setup;
     assert_int_equal(run_setup_init(&setup, o, err), ST_OK);
-    status st = run_belief_open(out, &setup, o, err);
+    status st = run_belief_open(out, NULL, &setup, o, err);
     run_setup_finish(&setup);
     return st;
 }

@@ -1,0 +1,355 @@
+#include "cpu_executor.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "compute_thread.h"
+#include "copy_thread.h"
+#include "cpu_batch.h"
+#include "event_board.h"
+#include "forward.h"
+
+typedef struct cpu_executor {
+    cpu_executor_config config;
+    const model_config *shape;
+    arena device, host;
+    forward *forward;
+    sampler *sampler;
+    token_table tokens;
+    event_board *board;
+    copy_thread *copiers[N_LINK_DIRECTIONS];
+    compute_thread *computer;
+    int64_t now_ns; /* of the latest event */
+    bool has_clock; /* it runs */
+
+    const plan *plan; /* outstanding, or NULL */
+    bool has_ordered; /* it has ordered copies */
+    bool stop_here;   /* the horizon ends with this iteration */
+    int64_t start_ns;
+    int64_t end_ns[HORIZON_MAX];
+    uint32_t n_done; /* iterations of the plan */
+    double recompute_s;
+    double compute_s;   /* busy so far */
+    uint32_t *finished; /* [n_finished] */
+    uint32_t n_finished, finished_capacity;
+
+    /* The compute thread's while an iteration runs. */
+    cpu_batch batch;
+    double pass_s, ordered_copy_s;
+    bool no_number;
+    uint64_t bad_request;
+} cpu_executor;
+
+cpu_executor_config cpu_executor_defaults(void) {
+    return (cpu_executor_config){.block_tokens = 16,
+                                 .max_batched_tokens = 8192,
+                                 .sampling = sampling_options_defaults()};
+}
+
+uint64_t cpu_executor_kv_bytes(const model_config *m, uint32_t block_tokens,
+                               uint32_t n_device_blocks, uint32_t n_host_blocks) {
+    size_t block_floats = forward_block_floats(m, block_tokens);
+    return arena_bytes(n_device_blocks, block_floats) +
+           arena_bytes(n_host_blocks, block_floats);
+}
+
+static int64_t now_ns(void *context) {
+    cpu_executor *x = context;
+    if (!x->has_clock) event_board_now_ns(x->board); /* it starts */
+    x->has_clock = true;
+    return x->now_ns;
+}
+
+/* ------------------------------------------------------------ the compute thread */
+
+static void copy_ordered(cpu_executor *x) {
+    const plan *p = x->plan;
+    int64_t started_ns = event_board_now_ns(x->board);
+    event_board_copy_starts(x->board);
+    for (uint32_t i = 0; i < p->n_copies; i++)
+        if (p->copies[i].ordered)
+            copy_blocks(p->copies[i].direction, &x->device, &x->host,
+                        p->pairs + p->copies[i].first_pair, p->copies[i].n_pairs);
+    event_board_copy_ends(x->board);
+    x->ordered_copy_s = (double)(event_board_now_ns(x->board) - started_ns) * 1e-9;
+}
+
+/* What ordered copies take off the device may make room for asynchronous ones. */
+static void hold_copiers(cpu_executor *x, bool held) {
+    for (int d = 0; d < N_LINK_DIRECTIONS; d++) copy_thread_hold(x->copiers[d], held);
+}
+
+/* One iteration: ordered copies, the pass, the picks. */
+static void iterate(void *context) {
+    cpu_executor *x = context;
+    if (x->n_done == 0 && x->has_ordered) {
+        copy_ordered(x);
+        hold_copiers(x, false);
+    }
+    int64_t started_ns = event_board_now_ns(x->board);
+    if (x->batch.n > 0) {
+        forward_run(x->forward, x->device.floats, x->batch.chunks, x->batch.n, x->batch.logits);
+        x->no_number = !cpu_batch_pick(&x->batch, x->sampler, &x->config.sampling, &x->tokens,
+                                       &x->bad_request);
+    }
+    x->pass_s = (double)(event_board_now_ns(x->board) - started_ns) * 1e-9;
+    event_board_post(x->board, (board_event){.kind = BOARD_COMPUTE});
+}
+
+/* ------------------------------------------------------------ plans in */
+
+static status admit(void *context, const sequence_table *seqs, uint32_t seq,
+                    uint32_t n_output) {
+    cpu_executor *x = context;
+    const sequence *q = &seqs->seqs[seq];
+    if (n_output > q->n_output_max) n_output = q->n_output_max;
+    return token_table_admit(&x->tokens, &q->req, seq, n_output);
+}
+
+static double estimate_recompute_s(const cpu_executor *x, const plan *p) {
+    const cost_model *costs = x->config.costs;
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < p->n_chunks; i++) n += p->chunks[i].n_recomputed;
+    if (!costs || n == 0) return 0;
+    batch_shape with = plan_shape(p), without = plan_shape_without_recompute(p);
+    double s = costs->iteration(costs->context, &with).s;
+    if (without.n_tokens > 0) s -= costs->iteration(costs->context, &without).s;
+    return s > 0 ? s : 0;
+}
+
+static status push_copies(cpu_executor *x, const plan *p, errbuf *err) {
+    for (uint32_t i = 0; i < p->n_copies; i++) {
+        const plan_copy *c = &p->copies[i];
+        if (c->ordered) continue;
+        status st = event_board_reserve(x->board);
+        if (st == ST_OK)
+            st = copy_thread_push(x->copiers[c->direction], c->id, p->pairs + c->first_pair,
+                                  c->n_pairs);
+        if (st != ST_OK) return fail(err, st, "out of memory for copies in flight");
+    }
+    return ST_OK;
+}
+
+static status reserve_finished(cpu_executor *x) {
+    if (x->batch.n <= x->finished_capacity) return ST_OK;
+    uint32_t capacity = 2 * x->batch.n;
+    uint32_t *finished = realloc(x->finished, capacity * sizeof(*finished));
+    if (!finished) return ST_NO_MEMORY;
+    x->finished = finished;
+    x->finished_capacity = capacity;
+    return ST_OK;
+}
+
+static status load(cpu_executor *x, const plan *p, errbuf *err) {
+    status st = cpu_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
+    if (st == ST_OK) st = reserve_finished(x);
+    if (st != ST_OK) return fail(err, st, "out of memory for a batch");
+    if (x->batch.n_tokens <= x->config.max_batched_tokens) return ST_OK;
+    return fail(err, ST_INVALID, "an iteration of %u tokens, where at most %u were announced",
+                x->batch.n_tokens, x->config.max_batched_tokens);
+}
+
+static status start_iteration(cpu_executor *x, errbuf *err) {
+    if (event_board_reserve(x->board) != ST_OK)
+        return fail(err, ST_NO_MEMORY, "out of memory for an event");
+    compute_thread_start(x->computer);
+    return ST_OK;
+}
+
+static bool has_ordered(const plan *p) {
+    for (uint32_t i = 0; i < p->n_copies; i++)
+        if (p->copies[i].ordered) return true;
+    return false;
+}
+
+static status submit(void *context, const plan *p, errbuf *err) {
+    cpu_executor *x = context;
+    assert(!x->plan);
+    assert(p->horizon >= 1 && p->horizon <= HORIZON_MAX);
+    assert(p->horizon == 1 || p->n_chunks == 0);
+    x->start_ns = now_ns(x);
+    x->ordered_copy_s = 0;
+    x->n_done = x->n_finished = 0;
+    x->stop_here = false;
+    if (!plan_occupies_compute(p)) return push_copies(x, p, err);
+    TRY(load(x, p, err));
+    x->recompute_s = estimate_recompute_s(x, p);
+    x->has_ordered = has_ordered(p);
+    if (x->has_ordered) hold_copiers(x, true);
+    TRY(push_copies(x, p, err));
+    x->plan = p;
+    return start_iteration(x, err);
+}
+
+/* ------------------------------------------------------------ completions out */
+
+static bool is_eos(const cpu_executor *x, uint32_t token) {
+    for (uint32_t i = 0; i < x->shape->n_eos_tokens; i++)
+        if (token == x->shape->eos_tokens[i]) return true;
+    return false;
+}
+
+/* A new token of a sequence. */
+static void accept(cpu_executor *x, uint32_t seq, uint32_t position, uint32_t token) {
+    token_row *r = &x->tokens.rows[seq];
+    r->tokens[position] = token;
+    uint32_t n_output = position + 1 - r->n_prompt;
+    if (n_output < r->n_output && !(x->config.stops_at_eos && is_eos(x, token))) return;
+    x->finished[x->n_finished++] = seq;
+    if (x->config.finished)
+        x->config.finished(x->config.finished_context, r->request_id, r->tokens + r->n_prompt,
+                           n_output);
+}
+
+static status accept_all(cpu_executor *x, errbuf *err) {
+    if (x->no_number)
+        return fail(err, ST_FORMAT,
+                    "the model gave a value that is no number for request %llu; its weights "
+                    "may hold some: `adaptivellm models --check DIR` looks",
+                    (unsigned long long)x->bad_request);
+    const uint32_t *picked = x->batch.picked;
+    for (uint32_t i = 0; i < x->batch.n; i++)
+        if (x->batch.chunks[i].samples)
+            accept(x, x->batch.seqs[i], cpu_batch_end(&x->batch.chunks[i]), *picked++);
+    return ST_OK;
+}
+
+/* The iteration at hand is over. True if the plan is over, too. */
+static bool end_iteration(cpu_executor *x, int64_t until_ns) {
+    x->end_ns[x->n_done++] = x->now_ns;
+    x->compute_s += x->pass_s;
+    return x->n_finished > 0 || x->stop_here || x->n_done == x->plan->horizon ||
+           x->now_ns >= until_ns;
+}
+
+static void report_compute(cpu_executor *x, completion *out) {
+    x->plan = NULL;
+    *out = (completion){.kind = COMPLETION_COMPUTE,
+                        .now_ns = x->now_ns,
+                        .start_ns = x->start_ns,
+                        .end_ns = x->end_ns,
+                        .n_iterations = x->n_done,
+                        .finished = x->finished,
+                        .n_finished = x->n_finished,
+                        .ordered_copy_s = x->ordered_copy_s,
+                        .recompute_s = x->recompute_s};
+}
+
+static void report_copy(cpu_executor *x, const board_event *e, completion *out) {
+    x->stop_here = x->plan != NULL;
+    *out = (completion){.kind = COMPLETION_COPY,
+                        .now_ns = x->now_ns,
+                        .copy_id = e->copy_id,
+                        .copy_s = e->copy_s};
+}
+
+static status next(void *context, int64_t until_ns, completion *out, errbuf *err) {
+    cpu_executor *x = context;
+    for (;;) {
+        board_event e;
+        if (!event_board_wait(x->board, &e, x->plan ? INT64_MAX : until_ns)) {
+            if (until_ns > x->now_ns) x->now_ns = until_ns;
+            *out = (completion){.kind = COMPLETION_NONE, .now_ns = x->now_ns};
+            return ST_OK;
+        }
+        x->now_ns = e.at_ns;
+        if (e.kind == BOARD_COPY) {
+            report_copy(x, &e, out);
+            return ST_OK;
+        }
+        TRY(accept_all(x, err));
+        if (end_iteration(x, until_ns)) {
+            report_compute(x, out);
+            return ST_OK;
+        }
+        cpu_batch_advance(&x->batch);
+        TRY(start_iteration(x, err));
+    }
+}
+
+/* ------------------------------------------------------------ making and ending */
+
+static void usage(void *context, executor_usage *out) {
+    const cpu_executor *x = context;
+    *out =
+        (executor_usage){.compute_s = x->compute_s, .link_s = event_board_copying_s(x->board)};
+}
+
+/* Threads first: they use all else. */
+static void destroy(void *context) {
+    cpu_executor *x = context;
+    compute_thread_destroy(x->computer);
+    for (int d = 0; d < N_LINK_DIRECTIONS; d++) copy_thread_destroy(x->copiers[d]);
+    event_board_destroy(x->board);
+    forward_destroy(x->forward);
+    sampler_destroy(x->sampler);
+    cpu_batch_finish(&x->batch);
+    token_table_finish(&x->tokens);
+    arena_finish(&x->device);
+    arena_finish(&x->host);
+    free(x->finished);
+    free(x);
+}
+
+static status make_threads(cpu_executor *x, errbuf *err) {
+    TRY(event_board_create(&x->board, err));
+    for (int d = 0; d < N_LINK_DIRECTIONS; d++)
+        TRY(copy_thread_create(&x->copiers[d], (link_direction)d, &x->device, &x->host,
+                               x->board, err));
+    return compute_thread_create(&x->computer, iterate, x, err);
+}
+
+static status build(cpu_executor *x, errbuf *err) {
+    const cpu_executor_config *c = &x->config;
+    size_t block_floats = forward_block_floats(x->shape, c->block_tokens);
+    long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n_threads =
+        c->n_threads ? c->n_threads : (uint32_t)(n_processors > 0 ? n_processors : 1);
+    const forward_options options = {.block_tokens = c->block_tokens,
+                                     .n_threads = n_threads,
+                                     .max_tokens = c->max_batched_tokens,
+                                     .deterministic = c->deterministic};
+    token_table_init(&x->tokens, x->shape->vocab, c->seed);
+    TRY(arena_init(&x->device, c->n_device_blocks, block_floats, "the device's KV", err));
+    TRY(arena_init(&x->host, c->n_host_blocks, block_floats, "the host's KV", err));
+    TRY(forward_create(&x->forward, c->model, &options, err));
+    if (sampler_create(&x->sampler, x->shape->vocab) != ST_OK)
+        return fail(err, ST_NO_MEMORY, "out of memory for %u logits", x->shape->vocab);
+    return make_threads(x, err);
+}
+
+status cpu_executor_create(executor *out, const cpu_executor_config *config, errbuf *err) {
+    if (config->block_tokens == 0 || config->n_device_blocks == 0 ||
+        config->max_batched_tokens == 0)
+        return fail(err, ST_INVALID, "blocks of %u tokens, %u of them, %u tokens an iteration",
+                    config->block_tokens, config->n_device_blocks, config->max_batched_tokens);
+    TRY(sampling_options_check(&config->sampling, err));
+    cpu_executor *x = calloc(1, sizeof(*x));
+    if (!x) return fail(err, ST_NO_MEMORY, "out of memory for the CPU engine");
+    x->config = *config;
+    x->shape = model_config_of(config->model);
+    status st = build(x, err);
+    if (st != ST_OK) {
+        destroy(x);
+        return st;
+    }
+    *out = (executor){.admit = admit,
+                      .submit = submit,
+                      .next = next,
+                      .now_ns = now_ns,
+                      .usage = usage,
+                      .destroy = destroy,
+                      .binds_blocks_early = true,
+                      .reads_prefixes = true,
+                      .context = x};
+    return ST_OK;
+}
+
+float *cpu_executor_block(const executor *e, bool on_host, uint32_t id) {
+    const cpu_executor *x = e->context;
+    const arena *a = on_host ? &x->host : &x->device;
+    assert(id < a->n_blocks);
+    return arena_block(a, id);
+}
