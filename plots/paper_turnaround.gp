@@ -6,7 +6,7 @@ OUT = ARG2
 FOLDER = system(sprintf("dirname '%s'", ARG0)) . "/"
 load FOLDER . "paper_common.gp"
 
-SERIES = "SELECT policy AS series, title FROM role WHERE role NOT LIKE 'v0-%' AND role != 'bound'"
+SERIES = "SELECT policy AS series, title FROM role WHERE role NOT LIKE 'v0-%' AND role NOT LIKE 'bound%'"
 CATEGORIES = ""
 CASES = "SELECT case_name, level, case_name || ', ' || level AS title FROM case_order JOIN shown USING (case_name) WHERE \
     chosen AND EXISTS (SELECT 1 FROM measure AS m WHERE m.case_name = shown.case_name AND m.level = shown.level \
@@ -20,7 +20,7 @@ do for [p = 1:N_PANELS] {
     TITLE_Y[p] = "weighted turnaround / V0"
 }
 panel(p) = sprintf("SELECT policy AS series, CAST(load AS REAL) AS x, mean, low, high FROM measure \
-    WHERE name = 'turnaround/v0' AND load != 'all' AND variant = '' AND (case_name, level) = (SELECT \
+    WHERE name = 'turnaround/v0' AND load != 'all' AND variant = '' AND policy NOT LIKE 'oracle-bound%%' AND (case_name, level) = (SELECT \
     case_name, level FROM (%s) LIMIT 1 OFFSET %d)", CASES, p - 1)
 TITLE_X = "load, % of the capacity of V0"
 STEP_X = 20
