@@ -31,7 +31,7 @@ quietly() {
   output=$("$@" 2>&1) || { printf '%s\n' "$output" >&2 && return 1; }
 }
 
-echo '1/4 packages and build'
+echo '1/5 packages and build'
 experiments/install_packages.sh quickstart
 [ -f build/build.ninja ] || quietly meson setup build
 quietly meson compile -C build -j "${JOBS:-2}" adaptivellm
@@ -64,7 +64,7 @@ sql() {
   sqlite3 -batch out/results.db "SELECT $1 run_id = (SELECT max(id) FROM run)"
 }
 
-echo '2/4 the stream with all of the device memory, then with a tight KV pool'
+echo '2/5 the stream with all of the device memory, then with a tight KV pool'
 replay quickstart-plenty vllm-v1
 # Tight: little above what the stream holds on average when memory is plenty, so that its peaks do
 # not fit; but enough for the longest request that the model takes (8,192 tokens, 512 blocks).
@@ -74,7 +74,7 @@ for policy in "${policies[@]}"; do
   replay quickstart "$policy" --kv-blocks "$pool"
 done
 
-echo '3/4 the same at five rates'
+echo '3/5 the same at five rates'
 [ -n "$own_rate" ] || echo '  left out: all requests come at once, so there is no rate'
 for factor in ${own_rate:+0.4 0.7 1 1.3 1.6}; do
   rate=$(awk -v r="$own_rate" -v f="$factor" 'BEGIN { printf "%.3g", r * f }')
@@ -83,9 +83,27 @@ for factor in ${own_rate:+0.4 0.7 1 1.3 1.6}; do
   done
 done
 
-echo "4/4 table and figures; the KV pool has $pool blocks of 16 tokens"
+echo "4/5 table and figures; the KV pool has $pool blocks of 16 tokens"
 "$program" compare --results out/results.db --label "quickstart $started"
 plots/render.sh out/results.db out
+echo '5/5 a small random model, computed on this machine with a tight KV pool'
+rm -rf out/tiny out/cpu.db
+small=(--model out/tiny --max-seqs 32 --max-model-len 256 --max-batched-tokens 512)
+quietly "$program" models init llama --layers 2 --hidden 128 --heads 4 --kv-heads 2 --vocab 1024 out/tiny
+quietly "$program" profile --backend cpu "${small[@]}" --kv-blocks 600 --host-blocks 600 \
+  --iterations 80 --copies 24 --repeats 4 --precision 0.2 --profile out/cpu.db --quiet
+quietly "$program" fit --profile out/cpu.db --device cpu --model tiny --quiet
+for policy in vllm-v1 vllm-v0-swap adaptive; do
+  "$program" replay --backend cpu "${small[@]}" --workload fixed,prompt=48,output=64 --rate 200 \
+    --limit 64 --kv-blocks 60 --host-blocks 400 --policy "$policy" --profile out/cpu.db \
+    --deterministic --outputs "out/tokens.$policy" --quiet --results out/results.db \
+    --label "quickstart-cpu $started"
+  cmp out/tokens.vllm-v1 "out/tokens.$policy"
+  sqlite3 -batch out/results.db "SELECT printf('  %-14s %3d preemptions, %4d blocks swapped in, ' ||
+    '%5d tokens recomputed, mean weighted turnaround %.2f', policy, n_preemptions, n_swap_in_blocks,
+    recomputed_tokens, weighted_turnaround_mean) FROM run ORDER BY id DESC LIMIT 1"
+done
+echo '  the same tokens came out under each policy, whatever was swapped or recomputed'
 cat <<EOF
 
 Look at out/cdf_weighted_turnaround.png (the price of waiting and preemption, by policy),

@@ -155,7 +155,9 @@ stage suite 'valgrind: unit tests' suites build valgrind --suite unit --timeout-
 if grep -rqE '^#include <(pthread|threads)\.h>' --include='*.[ch]' --exclude-dir='build*' .; then
   if stage step 'ThreadSanitizer: build' build build-tsan clang -Db_sanitize=thread \
     -Db_lundef=false; then
-    stage suite 'ThreadSanitizer: tests' suites build-tsan tsan --timeout-multiplier 10 || true
+    # Those that start threads; the others have none to watch.
+    stage suite 'ThreadSanitizer: tests' suites build-tsan tsan --timeout-multiplier 10 \
+      cpu_executor cpu_engine forward golden_models || true
   fi
 else
   nothing 'ThreadSanitizer' 'no source uses threads'
