@@ -62,7 +62,8 @@ typedef struct executor {
     /* Blocks for a whole horizon must be in the tables before submit. If not, the scheduler
      * hands them out afterwards, for the iterations that ran: same result, less work. */
     bool binds_blocks_early;
-    /* admit() reads the prefix ids of requests, to make up prompts: sequences must keep them. */
+    /* admit() reads the prefix ids of requests, to make up prompts: sequences must keep them.
+     */
     bool reads_prefixes;
     void *context;
 } executor;
