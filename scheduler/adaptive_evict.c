@@ -7,12 +7,6 @@
 
 #include "adaptive_state.h"
 
-static uint32_t n_on_device(const sequence *q) {
-    uint32_t n = 0;
-    while (n < q->n_slots && q->slots[n].device != KV_NO_BLOCK) n++;
-    return n;
-}
-
 uint32_t adaptive_n_resident(const scheduler *s, uint32_t except) {
     const adaptive *t = adaptive_of(s);
     uint32_t n = 0;

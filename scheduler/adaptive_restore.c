@@ -6,12 +6,6 @@
  * What lies behind the kept KV is computed after that, with the newest token. */
 #include "adaptive_state.h"
 
-static uint32_t n_on_device(const sequence *q) {
-    uint32_t n = 0;
-    while (n < q->n_slots && q->slots[n].device != KV_NO_BLOCK) n++;
-    return n;
-}
-
 uint32_t adaptive_n_lacking(const scheduler *s, uint32_t id) {
     const sequence *q = &s->table.seqs[id];
     return blocks_for(s, sequence_len(q)) - n_on_device(q);

@@ -93,6 +93,13 @@ static inline uint32_t n_computed_of(const scheduler *s, uint32_t id) {
     return cohort_n_computed(&s->cohort, &s->table.seqs[id]);
 }
 
+/* Leading blocks of a sequence that are on the device. */
+static inline uint32_t n_on_device(const sequence *q) {
+    uint32_t n = 0;
+    while (n < q->n_slots && q->slots[n].device != KV_NO_BLOCK) n++;
+    return n;
+}
+
 MUST_USE status slot_list_add(slot_list *l, uint32_t seq);
 void slot_list_remove(slot_list *l, uint32_t seq); /* nothing happens when it is not in */
 

@@ -99,7 +99,7 @@ static const sequence *seq_of(const scene *c, uint64_t request_id) {
     return &scheduler_table(c->d.scheduler)->seqs[slot_of(c, request_id)];
 }
 
-static uint32_t n_on_device(const sequence *q) {
+static uint32_t n_of_device(const sequence *q) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < q->n_slots; i++) n += q->slots[i].device != KV_NO_BLOCK;
     return n;
@@ -139,13 +139,13 @@ static void only_as_many_blocks_are_taken_as_are_needed(void **state) {
     const sequence *q = seq_of(&c, 1);
     assert_int_equal(q->state, SEQ_SWAPPED);
     assert_int_equal(q->n_computed, 10);
-    assert_int_equal(n_on_device(q), 2);
+    assert_int_equal(n_of_device(q), 2);
     assert_int_equal(n_on_host(q), 3);
     assert_int_equal(seq_of(&c, 0)->n_slots, 3);
     scene_finish(&c);
     start_two(&c, "always-swap,partial=off", 20);
     run_until(&c, 3);
-    assert_int_equal(n_on_device(seq_of(&c, 1)), 0);
+    assert_int_equal(n_of_device(seq_of(&c, 1)), 0);
     scene_finish(&c);
 }
 
@@ -166,12 +166,12 @@ static void what_was_written_back_goes_for_nothing(void **state) {
         assert_int_equal(c.d.plan->copies[i].seq, slot_of(&c, 0)); /* a new full block */
     const sequence *q = seq_of(&c, 1);
     assert_int_equal(q->n_computed, 8); /* the partial block was dropped */
-    assert_int_equal(n_on_device(q), 2);
+    assert_int_equal(n_of_device(q), 2);
     complete(&c);
     run_until(&c, 6);
     decide(&c); /* and its fourth */
     assert_int_equal(q->n_computed, 8);
-    assert_int_equal(n_on_device(q), 1);
+    assert_int_equal(n_of_device(q), 1);
     assert_int_equal(n_on_host(q), 2);
     assert_int_equal(seq_of(&c, 0)->n_slots, 4);
     complete(&c);
@@ -198,7 +198,7 @@ static void a_restored_sequence_runs_once_its_copy_has_ended(void **state) {
     c.d.n_copy_steps = 2;
     while (c.d.n_ended < 1) run_until(&c, c.step + 1);
     assert_int_equal(seq_of(&c, 1)->state, SEQ_SWAPPED);
-    uint32_t n_lost = 3 - n_on_device(seq_of(&c, 1));
+    uint32_t n_lost = 3 - n_of_device(seq_of(&c, 1));
     decide(&c);
     const sequence *q = seq_of(&c, 1);
     assert_int_equal(q->state, SEQ_RUNNING);
