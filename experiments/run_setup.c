@@ -181,7 +181,7 @@ static status check_choices(const run_settings *o, errbuf *err) {
 
 /* What a policy may ask for that this backend cannot do. */
 static status check_policy(const policy *p, const run_settings *o, errbuf *err) {
-    if (computes(o) && (p->row->simulated_only || p->settings.mechanism == MECHANISM_FREE))
+    if (computes(o) && p->settings.mechanism == MECHANISM_FREE)
         return fail(err, ST_INVALID, "policy %s assumes what only a simulation can do",
                     p->row->name);
     if (o->eos && policy_is_oracle(p))

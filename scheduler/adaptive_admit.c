@@ -105,17 +105,12 @@ static status make_room(scheduler *s, uint32_t id, bool by_age, bool *done) {
 
 static status let_in(scheduler *s, uint32_t id, bool by_age) {
     adaptive *t = adaptive_of(s);
-    adaptive_leave_heaps(s, id);
-    slot_list_remove(&t->resident, id);
-    sequence_list_remove(seq_at(s, id)->state == SEQ_SWAPPED ? &s->swapped : &s->waiting,
-                         &s->table, id);
+    adaptive_leave_outside(s, id);
     TRY(adaptive_restore(s, id));
     t->n_admitted++;
     t->n_by_age += by_age;
     note_of(s, id)->senior = by_age;
-    if (!s->order->needs_clients) return adaptive_run_chunk(s, id);
-    t->clients.accounts[note_of(s, id)->account].charged +=
-        seq_at(s, id)->n_preemptions ? 0 : seq_at(s, id)->req.n_prompt;
+    adaptive_charge_prompt(s, id);
     return adaptive_run_chunk(s, id);
 }
 

@@ -47,7 +47,7 @@ static bool copies_by_min_waste(const scheduler *s, uint32_t n_computed, uint32_
 
 /* KV of a running sequence, and what of it has no copy on the host. */
 typedef struct kv_extent {
-    uint32_t n_tokens, n_blocks, n_dirty_tokens, n_dirty; /* the last two: blocks */
+    uint32_t n_tokens, n_blocks, n_dirty_tokens, n_dirty; /* n_dirty: blocks */
 } kv_extent;
 
 static kv_extent extent_of(const scheduler *s, uint32_t id) {

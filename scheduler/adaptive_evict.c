@@ -78,12 +78,7 @@ static status copy_rest(scheduler *s, uint32_t id) {
 
 /* Without KV it waits like a new one, and while copies are under way nobody may let it in. */
 static status sort_in_again(scheduler *s, uint32_t id) {
-    adaptive *t = adaptive_of(s);
-    sequence *q = seq_at(s, id);
-    slot_list_remove(&t->resident, id);
-    slot_list_remove(&t->departing, id);
-    adaptive_leave_heaps(s, id);
-    sequence_list_remove(q->state == SEQ_SWAPPED ? &s->swapped : &s->waiting, &s->table, id);
+    adaptive_leave_outside(s, id);
     return adaptive_go_outside(s, id);
 }
 

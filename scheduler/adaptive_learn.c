@@ -37,6 +37,12 @@ static void charge(scheduler *s, uint32_t id) {
     note->n_charged = n_output;
 }
 
+void adaptive_charge_prompt(scheduler *s, uint32_t id) {
+    const sequence *q = seq_at(s, id);
+    if (!s->order->needs_clients || q->n_preemptions > 0) return;
+    adaptive_of(s)->clients.accounts[note_of(s, id)->account].charged += q->req.n_prompt;
+}
+
 void adaptive_learn_from_end(scheduler *s, uint32_t id) {
     const sequence *q = seq_at(s, id);
     uint32_t n_output = n_output_of(s, id);

@@ -34,8 +34,12 @@ static status into_heaps(scheduler *s, uint32_t id) {
     return rank_heap_push(&t->by_age, id, (double)req->arrival_ns, req->id);
 }
 
-void adaptive_leave_heaps(scheduler *s, uint32_t id) {
+void adaptive_leave_outside(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
+    sequence_list *l = seq_at(s, id)->state == SEQ_SWAPPED ? &s->swapped : &s->waiting;
+    sequence_list_remove(l, &s->table, id);
+    slot_list_remove(&t->resident, id);
+    slot_list_remove(&t->departing, id);
     rank_heap_remove(&t->fresh, id);
     rank_heap_remove(&t->paused, id);
     rank_heap_remove(&t->by_age, id);

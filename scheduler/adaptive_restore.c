@@ -1,7 +1,8 @@
 /* adaptive_restore.c - how a paused sequence comes back.
  *
- *     blocks   [0, n_device) are still there   [n_device, n_device + n_front) are computed
- * again [n_device + n_front, n_slots) stream in from the host meanwhile
+ *     blocks [0, n_device)                     are still there
+ *            [n_device, n_device + n_front)    are computed again
+ *            [n_device + n_front, n_slots)     stream in from the host meanwhile
  *
  * What lies behind the kept KV is computed after that, with the newest token. */
 #include "adaptive_state.h"

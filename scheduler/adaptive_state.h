@@ -2,9 +2,9 @@
  *
  * A sequence is *inside* while it is among the running, *outside* otherwise: waiting (no KV) or
  * swapped (paused, with the KV of its first n_computed tokens on the device, the host, or
- * both). Who is outside is in both heaps, unless copies of its blocks to the host are under way
- * (then in `departing`). Of a paused sequence the blocks on the device are a prefix of its
- * table. */
+ * both). Who is outside is in `by_age` and in `fresh` or `paused`, unless copies of its blocks
+ * to the host are under way (then in `departing`). Of a paused sequence the blocks on the
+ * device are a prefix of its table. */
 #ifndef ADAPTIVE_STATE_H
 #define ADAPTIVE_STATE_H
 
@@ -67,7 +67,7 @@ typedef struct adaptive {
     uint64_t version;    /* of the lengths, as of the latest look */
     bool last_copied;    /* the latest victim left by copy */
     uint64_t n_admitted, n_by_age;
-    uint32_t n_asked;     /* calls since the outside was ranked anew */
+    uint32_t n_asked;     /* places of heaps that were looked at to be ranked anew */
     uint32_t reserve;     /* blocks for expected growth */
     uint32_t reserve_age; /* calls since that was estimated */
     uint32_t n_budget;    /* tokens left in the plan at hand */
@@ -131,8 +131,8 @@ MUST_USE status adaptive_go_outside(scheduler *s, uint32_t id);
 /* The place in the heap of those without KV, or of those with. */
 double adaptive_place_of(const scheduler *s, uint32_t id);
 
-/* Takes a sequence out of the heaps. */
-void adaptive_leave_heaps(scheduler *s, uint32_t id);
+/* Takes a sequence out of all that holds those outside. */
+void adaptive_leave_outside(scheduler *s, uint32_t id);
 
 /* Outputs that the whole pool has room for behind the prompt. */
 uint64_t adaptive_pool_stop(const scheduler *s, const sequence *q);
@@ -150,6 +150,9 @@ void adaptive_look_at_running(scheduler *s);
 
 /* Ranks some of those outside anew, so that each has its turn. */
 void adaptive_rerank_outside(scheduler *s, rank_heap *h);
+
+/* A sequence is let in: its client is charged for the prompt, the first time. */
+void adaptive_charge_prompt(scheduler *s, uint32_t id);
 
 /* A sequence ended: its length, and its client's service. */
 void adaptive_learn_from_end(scheduler *s, uint32_t id);

@@ -17,8 +17,7 @@
 #define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
 #define OUR_KEYS                                                                               \
     "order mechanism victim fairness hysteresis min_service length_error chunk watermark "     \
-    "mixed beside "                                                                            \
-    "partial write_back split reserve"
+    "mixed beside partial write_back split reserve"
 /* What adaptive has in common with its kin. */
 #define OURS         .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
 #define OFFLOAD_KEYS "order watermark long_prefill_threshold full_isl async"
@@ -87,8 +86,7 @@ static const policy_row rows[] = {
      .text = "bound: preempting costs nothing; with order=srpt-oracle it knows output lengths",
      .memory = &adaptive_memory,
      .defaults = {OURS, .mechanism = MECHANISM_FREE},
-     .keys = OUR_KEYS,
-     .simulated_only = true},
+     .keys = OUR_KEYS},
     {.name = "vllm-v0-recompute",
      .text = "vLLM v0.6.3, preempts by recomputing (its default)",
      .memory = &vllm_v0_memory,

@@ -124,8 +124,7 @@ typedef struct policy_row {
     const char *text; /* one line: what it is, and what it approximates */
     const memory_policy *memory;
     policy_settings defaults;
-    const char *keys;    /* settings it takes, separated by spaces */
-    bool simulated_only; /* no device can do what it assumes */
+    const char *keys; /* settings it takes, separated by spaces */
 } policy_row;
 
 typedef struct policy {
