@@ -150,26 +150,26 @@ static status add_copy(bench *b, const bench_point *p, link_direction direction,
                       .direction = direction,
                       .first_pair = b->plan.n_pairs,
                       .n_pairs = n_blocks};
-    uint32_t pools = b->config.n_device_blocks < b->config.n_host_blocks
-                         ? b->config.n_device_blocks
-                         : b->config.n_host_blocks;
     for (uint32_t i = 0; i < n_blocks; i++) {
-        uint32_t id = (first + i + i / p->run_blocks) % pools;
+        uint32_t id = first + i + i / p->run_blocks;
         TRY(plan_add_pair(&b->plan, (block_pair){id, id}));
     }
     return plan_add_copy(&b->plan, copy);
 }
 
-/* Copies once; the other direction, if it shall be busy, has more to do. */
+/* Copies once; the other direction, if it shall be busy, has more to do, in the other half of
+ * the smaller pool: there is room, as a point has at most an eighth of it. */
 static status time_copy(bench *b, const bench_point *p, double *seconds, errbuf *err) {
     plan_clear(&b->plan);
     uint32_t n_under_way = 1;
     TRY(add_copy(b, p, p->direction, p->n_blocks, 0));
     uint64_t measured = b->plan.copies[0].id;
     if (p->other_direction_busy) {
-        uint32_t quarter = b->config.n_device_blocks / 2;
+        const microbench_config *c = &b->config;
+        uint32_t pool =
+            c->n_device_blocks < c->n_host_blocks ? c->n_device_blocks : c->n_host_blocks;
         TRY(add_copy(b, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
-                     2 * p->n_blocks, quarter));
+                     2 * p->n_blocks, pool / 2));
         n_under_way++;
     }
     TRY(b->e->submit(b->e->context, &b->plan, err));

@@ -136,6 +136,66 @@ static void noise_is_averaged_out_to_the_asked_precision(void **state) {
     assert_true(c.worst > 1e-4);
 }
 
+/* A device that looks at the plans before it runs them. */
+typedef struct watched_device {
+    executor inner;
+    uint32_t n_both; /* plans with copies in both directions */
+    uint32_t n_device_blocks, n_host_blocks;
+} watched_device;
+
+static status submit_watched(void *context, const plan *p, errbuf *err) {
+    watched_device *w = context;
+    w->n_both += p->n_copies == 2;
+    for (uint32_t i = 0; i < p->n_pairs; i++) {
+        assert_true(p->pairs[i].device < w->n_device_blocks);
+        assert_true(p->pairs[i].host < w->n_host_blocks);
+        for (uint32_t j = 0; j < i; j++) {
+            assert_int_not_equal(p->pairs[i].device, p->pairs[j].device);
+            assert_int_not_equal(p->pairs[i].host, p->pairs[j].host);
+        }
+    }
+    return w->inner.submit(w->inner.context, p, err);
+}
+
+static status next_watched(void *context, int64_t until_ns, completion *out, errbuf *err) {
+    watched_device *w = context;
+    return w->inner.next(w->inner.context, until_ns, out, err);
+}
+
+static status count_only(void *context, const sample *s, uint32_t n_done, uint32_t n_points,
+                         errbuf *err) {
+    (void)context, (void)s, (void)n_done, (void)n_points, (void)err;
+    return ST_OK;
+}
+
+/* What real threads would copy at once. */
+static void copies_of_both_directions_share_no_block(void **state) {
+    (void)state;
+    const uint32_t pools[][2] = {{300, 300}, {600, 300}, {300, 600}, {300, 8}, {301, 9}};
+    for (size_t i = 0; i < sizeof(pools) / sizeof(*pools); i++) {
+        microbench_config c = small_config();
+        c.n_device_blocks = pools[i][0];
+        c.n_host_blocks = pools[i][1];
+        c.n_iterations = 0;
+        c.n_copies = 100;
+        c.n_repeats_max = 3;
+        latency_source latency;
+        errbuf err = {0};
+        assert_int_equal(latency_analytic_create(&latency, device_spec_find("h200"),
+                                                 model_spec_find("llama-3-8b"), 1, &err),
+                         ST_OK);
+        virtual_device_config d = {
+            .latency = latency, .block_bytes = c.block_bytes, .n_layers = c.n_layers};
+        watched_device w = {.n_device_blocks = pools[i][0], .n_host_blocks = pools[i][1]};
+        assert_int_equal(virtual_device_create(&w.inner, &d, &err), ST_OK);
+        executor watched = {.submit = submit_watched, .next = next_watched, .context = &w};
+        assert_int_equal(microbench_run(&watched, &c, count_only, NULL, &err), ST_OK);
+        assert_true(w.n_both > 20);
+        w.inner.destroy(w.inner.context);
+        latency.destroy(latency.context);
+    }
+}
+
 /* Ends with an error of the executor if a point does not fit. */
 static void a_small_pool_bounds_the_points(void **state) {
     (void)state;
@@ -169,6 +229,7 @@ int main(void) {
         cmocka_unit_test(every_point_stays_within_the_bounds),
         cmocka_unit_test(a_device_without_noise_is_measured_exactly),
         cmocka_unit_test(noise_is_averaged_out_to_the_asked_precision),
+        cmocka_unit_test(copies_of_both_directions_share_no_block),
         cmocka_unit_test(a_small_pool_bounds_the_points),
         cmocka_unit_test(bounds_without_room_for_a_point_are_refused),
     };
