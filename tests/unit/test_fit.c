@@ -1,4 +1,6 @@
 /* Fits of operations: what they learn, what they refuse, how honest their intervals are. */
+#define _GNU_SOURCE /* dladdr */
+#include <dlfcn.h>
 #include <gsl/gsl_errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -322,6 +324,15 @@ static void covariance_is_the_scatter_of_the_coefficients(void **state) {
     assert_true(seen > 0.6 * said && seen < 1.6 * said);
 }
 
+/* OpenBLAS offers the same symbols; its sums change with the processor and its threads. */
+static void fits_use_the_blas_of_gsl(void **state) {
+    (void)state;
+    void *found = dlsym(RTLD_DEFAULT, "cblas_dscal"); /* as the loader finds it for GSL */
+    Dl_info info;
+    if (!found || !dladdr(found, &info)) skip(); /* a static program has no choice */
+    assert_null(strstr(info.dli_fname, "openblas"));
+}
+
 int main(void) {
     gsl_set_error_handler_off();
     const char *given = getenv("SEED");
@@ -339,6 +350,7 @@ int main(void) {
         cmocka_unit_test(iterations_are_put_together_from_operators),
         cmocka_unit_test(observations_rescale_what_policies_see),
         cmocka_unit_test(covariance_is_the_scatter_of_the_coefficients),
+        cmocka_unit_test(fits_use_the_blas_of_gsl),
         cmocka_unit_test(measured_matrix_products_are_held_out_under_two_percent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
