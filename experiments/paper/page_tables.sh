@@ -239,6 +239,15 @@ predictor_section() {
     GROUP BY 1, 2 ORDER BY min(fit.id)" >"$out/held_out.md"
   printf '\nThe fits by themselves, 5-fold cross-validation: mean absolute error, %%.\n\n%s\n' \
     "$(cat "$out/held_out.md")"
+  cat <<'END'
+
+What a recomputation took is the difference of two iterations, with its tokens and without them.
+Policies that recompute whole sequences (`always-recompute`, vLLM V0) measure that. `adaptive` and
+the orders recompute the last tokens of a partial block, a few in a whole run: one token beside 250
+others changes an iteration by microseconds, and the relative error of that difference says little.
+Both columns of shares are means over events, not over time: a swap of one block weighs as much as
+one of a sequence.
+END
 }
 
 each_of_ours() { # SECTION
