@@ -15,18 +15,22 @@ enum { LAST_DEFAULT = 2 };
 typedef struct options {
     const char *results, *label, *json;
     size_t last; /* 0: not given */
-    bool all, help;
+    compare_view view;
+    bool help;
     int64_t *ids; /* [n_ids] */
     size_t n_ids;
 } options;
 
 static const char usage_text[] =
     "usage: adaptivellm compare --results DB [RUN RUN...] [OPTION...]\n"
+    "       adaptivellm compare --results DB --validate MEASURED SIMULATED...\n"
     "       adaptivellm compare --validate REQUESTS [OPTION...]\n"
     "\n"
     "Prints the figures of stored runs side by side, with ratios to the first of them.\n"
-    "Without run numbers it takes the latest two runs. With --validate: what a real server\n"
-    "did beside its simulation; `adaptivellm compare --validate --help` explains.\n"
+    "Without run numbers it takes the latest two runs. With --validate and --results: the\n"
+    "first run was measured (--backend cpu), the others simulate it: their errors, in %.\n"
+    "With --validate REQUESTS: what a real server did beside its simulation; `adaptivellm\n"
+    "compare --validate --help` explains.\n"
     "\n"
     "  --results DB   the database that `adaptivellm replay --results DB` wrote\n"
     "  --label TEXT   all runs of this label, the oldest first\n"
@@ -77,7 +81,10 @@ static int parse_option(options *o, int option) {
         o->json = optarg;
         return EXIT_DONE;
     case 'a':
-        o->all = true;
+        o->view.all = true;
+        return EXIT_DONE;
+    case 'v':
+        o->view.errors = true;
         return EXIT_DONE;
     case 'h':
         o->help = true;
@@ -94,13 +101,10 @@ static int parse_option(options *o, int option) {
 
 static int parse_options(options *o, int argc, char **argv) {
     static const struct option known[] = {
-        {"results", required_argument, NULL, 'r'},
-        {"label", required_argument, NULL, 'l'},
-        {"last", required_argument, NULL, 'n'},
-        {"all", no_argument, NULL, 'a'},
-        {"json", required_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"results", required_argument, NULL, 'r'}, {"label", required_argument, NULL, 'l'},
+        {"last", required_argument, NULL, 'n'},    {"all", no_argument, NULL, 'a'},
+        {"validate", no_argument, NULL, 'v'},      {"json", required_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     optind = 1;
     for (int option; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
@@ -150,10 +154,10 @@ static status write_json(const char *path, const stored_run *runs, size_t n, err
 }
 
 static status print_runs(const options *o, const stored_run *runs, errbuf *err) {
-    compare_print_warnings(stderr, "adaptivellm compare: warning: ", runs, o->n_ids);
+    compare_print_warnings(stderr, "adaptivellm compare: warning: ", runs, o->n_ids, &o->view);
     status st = o->json ? write_json(o->json, runs, o->n_ids, err) : ST_OK;
     if (st || (o->json && strcmp(o->json, "-") == 0)) return st;
-    compare_print_table(stdout, runs, o->n_ids, o->all);
+    compare_print_table(stdout, runs, o->n_ids, &o->view);
     if (fflush(stdout) != 0 || ferror(stdout))
         return fail(err, ST_IO, "the table cannot be written: %s", strerror(errno));
     return ST_OK;

@@ -166,7 +166,7 @@ static bool has_word(int argc, char **argv, const char *beginning) {
 }
 
 bool is_validate(int argc, char **argv) {
-    return has_word(argc, argv, "--validate");
+    return has_word(argc, argv, "--validate") && !has_word(argc, argv, "--results");
 }
 
 int validate_main(int argc, char **argv) {

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-/* Is this command line of `compare` for here? */
+/* Is this command line of `compare` for here? With --results it is about stored runs. */
 bool is_validate(int argc, char **argv);
 
 /* As the commands of commands.h. */

@@ -62,10 +62,12 @@ static void format_value(char text[VALUE_SIZE], const stored_run *run, figure_id
 }
 
 static void format_ratio(char text[VALUE_SIZE], const stored_run *base, const stored_run *run,
-                         figure_id id) {
+                         figure_id id, bool is_error) {
     double ratio;
     if (!compare_ratio(&ratio, base, run, id))
         strcpy(text, "-");
+    else if (is_error)
+        snprintf(text, VALUE_SIZE, "%+.2f%%", 100 * (ratio - 1));
     else
         snprintf(text, VALUE_SIZE, ratio < 99.95 ? "%.3fx" : "%.3gx", ratio);
 }
@@ -103,12 +105,13 @@ static void print_cell(FILE *out, const stored_run *run, bool is_first, const ch
     if (!is_first) fprintf(out, "%*s", RATIO_WIDTH, ratio);
 }
 
-static void print_figure(FILE *out, const stored_run *runs, size_t n, figure_id id) {
+static void print_figure(FILE *out, const stored_run *runs, size_t n, figure_id id,
+                         bool errors) {
     fprintf(out, "%-*s", text_width(), figure_text(id));
     for (size_t i = 0; i < n; i++) {
         char value[VALUE_SIZE], ratio[VALUE_SIZE];
         format_value(value, &runs[i], id);
-        format_ratio(ratio, &runs[0], &runs[i], id);
+        format_ratio(ratio, &runs[0], &runs[i], id, errors);
         print_cell(out, &runs[i], i == 0, value, ratio);
     }
     fputc('\n', out);
@@ -120,13 +123,13 @@ static bool any_knows(const stored_run *runs, size_t n, figure_id id) {
     return false;
 }
 
-static void print_heading(FILE *out, const stored_run *runs, size_t n) {
+static void print_heading(FILE *out, const stored_run *runs, size_t n, bool errors) {
     char id[VALUE_SIZE], to[VALUE_SIZE];
-    snprintf(to, sizeof(to), "to %" PRId64, runs[0].id);
+    snprintf(to, sizeof(to), errors ? "of %" PRId64 : "to %" PRId64, runs[0].id);
     fprintf(out, "%-*s", text_width(), "");
     for (size_t i = 0; i < n; i++) {
         snprintf(id, sizeof(id), "run %" PRId64, runs[i].id);
-        print_cell(out, &runs[i], i == 0, id, "ratio");
+        print_cell(out, &runs[i], i == 0, id, errors ? "error" : "ratio");
     }
     fprintf(out, "\n%-*s", text_width(), "");
     for (size_t i = 0; i < n; i++)
@@ -179,15 +182,17 @@ static void print_runs(FILE *out, const stored_run *runs, size_t n) {
     fputc('\n', out);
 }
 
-void compare_print_table(FILE *out, const stored_run *runs, size_t n, bool all) {
+void compare_print_table(FILE *out, const stored_run *runs, size_t n,
+                         const compare_view *view) {
     print_runs(out, runs, n);
-    print_heading(out, runs, n);
-    if (all) {
-        for (int i = 0; i < N_FIGURES; i++) print_figure(out, runs, n, (figure_id)i);
+    print_heading(out, runs, n, view->errors);
+    if (view->all) {
+        for (int i = 0; i < N_FIGURES; i++)
+            print_figure(out, runs, n, (figure_id)i, view->errors);
         return;
     }
     for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++)
-        if (any_knows(runs, n, chosen[i])) print_figure(out, runs, n, chosen[i]);
+        if (any_knows(runs, n, chosen[i])) print_figure(out, runs, n, chosen[i], view->errors);
 }
 
 /* ------------------------------------------------------------ warnings */
@@ -216,11 +221,16 @@ static void warn_seeds(FILE *out, const char *prefix, const stored_run *runs, si
     }
 }
 
-void compare_print_warnings(FILE *out, const char *prefix, const stored_run *runs, size_t n) {
+void compare_print_warnings(FILE *out, const char *prefix, const stored_run *runs, size_t n,
+                            const compare_view *view) {
     warn_texts(out, prefix, "trace", offsetof(stored_run, trace), runs, n);
     warn_texts(out, prefix, "model", offsetof(stored_run, model), runs, n);
-    warn_texts(out, prefix, "device", offsetof(stored_run, device), runs, n);
-    warn_texts(out, prefix, "backend", offsetof(stored_run, backend), runs, n);
+    if (view->errors) {
+        warn_texts(out, prefix, "policy", offsetof(stored_run, policy), runs, n);
+    } else {
+        warn_texts(out, prefix, "device", offsetof(stored_run, device), runs, n);
+        warn_texts(out, prefix, "backend", offsetof(stored_run, backend), runs, n);
+    }
     warn_seeds(out, prefix, runs, n);
     for (size_t i = 0; i < n; i++)
         if (strcmp(or_dash(runs[i].outcome), "finished") != 0)

@@ -13,14 +13,20 @@
  * base is 0. */
 bool compare_ratio(double *ratio, const stored_run *base, const stored_run *run, figure_id id);
 
-/* Prints what the runs are and a table of their figures: a chosen few, or all. Figures that no
- * run knows are left out of the chosen few. */
-void compare_print_table(FILE *out, const stored_run *runs, size_t n, bool all);
+typedef struct compare_view {
+    bool all;    /* figures: all, or the most asked for that a run knows */
+    bool errors; /* the first run was measured and the others simulate it: per cent off it, not
+                    ratios to it */
+} compare_view;
+
+/* Prints what the runs are and a table of their figures. */
+void compare_print_table(FILE *out, const stored_run *runs, size_t n, const compare_view *view);
 
 /* Prints one line for each thing that makes the runs less than comparable: another trace,
- * model, device, backend or seed, or a run that did not finish. Each line begins with prefix.
- */
-void compare_print_warnings(FILE *out, const char *prefix, const stored_run *runs, size_t n);
+ * model or seed, another device or backend (of a validation: another policy), or a run that did
+ * not finish. Each line begins with prefix. */
+void compare_print_warnings(FILE *out, const char *prefix, const stored_run *runs, size_t n,
+                            const compare_view *view);
 
 /* Writes {"runs": [...], "ratios": [...]} with all figures; what is not known is null.
  * ST_NO_MEMORY; ST_IO, without a message: the stream failed, errno says why. */

@@ -67,15 +67,21 @@ static stored_run make_run(int64_t id, char *policy, double ttft_s) {
 typedef void (*printer)(FILE *out, const stored_run *runs, size_t n);
 
 static void print_chosen(FILE *out, const stored_run *runs, size_t n) {
-    compare_print_table(out, runs, n, false);
+    compare_print_table(out, runs, n, &(compare_view){0});
 }
 
 static void print_all(FILE *out, const stored_run *runs, size_t n) {
-    compare_print_table(out, runs, n, true);
+    compare_print_table(out, runs, n, &(compare_view){.all = true});
 }
 
 static void print_warnings(FILE *out, const stored_run *runs, size_t n) {
-    compare_print_warnings(out, "! ", runs, n);
+    compare_print_warnings(out, "! ", runs, n, &(compare_view){0});
+}
+
+static void print_validation(FILE *out, const stored_run *runs, size_t n) {
+    compare_view view = {.errors = true};
+    compare_print_warnings(out, "! ", runs, n, &view);
+    compare_print_table(out, runs, n, &view);
 }
 
 /* What print writes; valid until the next call. */
@@ -150,6 +156,20 @@ static void test_runs_that_differ_are_warned_about(void **state) {
     assert_holds(text, "differ in seed: run 1 has 1, run 2 has 18446744073709551615\n");
     assert_holds(text, "! run 2 did not finish (aborted: the host pool is full)");
     assert_null(strstr(text, "device"));
+}
+
+static void test_a_validation_shows_errors(void **state) {
+    (void)state;
+    char cpu[] = "cpu";
+    stored_run runs[] = {make_run(1, v0, 0.25), make_run(2, v0, 0.24)};
+    runs[0].backend = runs[0].device = cpu;
+    char *text = printed(print_validation, runs, 2);
+    assert_null(strchr(text, '!')); /* backend and device are what is compared */
+    assert_holds(text, "-4.00%");
+    assert_holds(text, "error\n");
+    runs[1].policy = v1;
+    assert_holds(printed(print_validation, runs, 2),
+                 "! the runs differ in policy: run 1 has vllm-v0-swap, run 2 has vllm-v1\n");
 }
 
 static void write_json(FILE *out, const stored_run *runs, size_t n) {
@@ -279,7 +299,7 @@ static void test_the_command_says_what_is_wrong(void **state) {
     assert_int_equal(RUN_ON_FILE("1"), EXIT_MISUSE);
     assert_int_equal(RUN_ON_FILE("1", "2", "--last", "2"), EXIT_MISUSE);
     assert_int_equal(RUN_ON_FILE("--last", "0"), EXIT_MISUSE);
-    assert_int_equal(RUN_ON_FILE("--validate"), EXIT_MISUSE);
+    assert_int_equal(RUN("--validate"), EXIT_MISUSE);
     assert_int_equal(RUN("--help"), EXIT_DONE);
     assert_file_holds(out_file, "--results DB");
 }
@@ -294,6 +314,7 @@ int main(void) {
         TEST(the_table_shows_values_and_ratios),
         TEST(lines_of_the_table_are_aligned),
         TEST(runs_that_differ_are_warned_about),
+        TEST(a_validation_shows_errors),
         TEST(json_holds_all_figures_and_ratios),
         TEST_OF_COMMAND(the_command_takes_the_latest_runs),
         TEST_OF_COMMAND(the_command_says_what_is_wrong),
