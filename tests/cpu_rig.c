@@ -284,7 +284,7 @@ static void generate(loner *l, cpu_outcome *out, const cpu_case *c, uint32_t i) 
     uint32_t n_output = least(least(c->n_outputs[i], q->n_output_max), stop), n_computed = 0, n;
     for (n = 0; n < q->n_prompt; n++) l->tokens[n] = prompt_token(&l->prompts, q, n);
     while (n < q->n_prompt + n_output) {
-        forward_chunk chunk = {.tokens = l->tokens + n_computed,
+        token_chunk chunk = {.tokens = l->tokens + n_computed,
                                .n_tokens = n - n_computed,
                                .n_before = n_computed,
                                .blocks = l->blocks,

@@ -20,7 +20,8 @@ scheduler|base/core traces/request
 predictor|base/core base/io traces/request scheduler
 sim|base/core base/io traces/request scheduler
 engine/model|base/core
-engine/cpu|base/core base/io traces/request scheduler engine/model'
+engine/batch|base/core traces/request scheduler
+engine/cpu|base/core base/io traces/request scheduler engine/model engine/batch'
 
 # Extended regular expressions of system headers, and of the only files that may include them.
 systems='
@@ -29,7 +30,7 @@ jansson\.h                               ^(base/io|traces|predictor|experiments|
 zlib\.h                                  ^(base/io|traces|tests)/
 gsl/.*                                   ^(traces|predictor|experiments|tests)/
 (time|sys/time|fcntl|unistd)\.h          ^(base|traces|predictor|sim|engine|experiments|tests)/
-cuda.*                                   ^engine/cuda/'
+cuda.*                                   ^(engine/cuda|tests/gpu|tests/cuda_fake)/'
 
 failed=0
 complain() {

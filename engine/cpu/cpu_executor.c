@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "compute_thread.h"
 #include "copy_thread.h"
-#include "cpu_batch.h"
+#include "cpu_picks.h"
 #include "event_board.h"
 #include "forward.h"
 
@@ -36,7 +36,8 @@ typedef struct cpu_executor {
     uint32_t n_finished, finished_capacity;
 
     /* The compute thread's while an iteration runs. */
-    cpu_batch batch;
+    token_batch batch;
+    cpu_picks picks;
     double pass_s, ordered_copy_s;
     bool no_number;
     uint64_t bad_request;
@@ -90,9 +91,9 @@ static void iterate(void *context) {
     }
     int64_t started_ns = event_board_now_ns(x->board);
     if (x->batch.n > 0) {
-        forward_run(x->forward, x->device.floats, x->batch.chunks, x->batch.n, x->batch.logits);
-        x->no_number = !cpu_batch_pick(&x->batch, x->sampler, &x->config.sampling, &x->tokens,
-                                       &x->bad_request);
+        forward_run(x->forward, x->device.floats, x->batch.chunks, x->batch.n, x->picks.logits);
+        x->no_number = !cpu_picks_make(&x->picks, &x->batch, x->sampler, &x->config.sampling,
+                                       &x->tokens, &x->bad_request);
     }
     x->pass_s = (double)(event_board_now_ns(x->board) - started_ns) * 1e-9;
     event_board_post(x->board, (board_event){.kind = BOARD_COMPUTE});
@@ -143,7 +144,8 @@ static status reserve_finished(cpu_executor *x) {
 }
 
 static status load(cpu_executor *x, const plan *p, errbuf *err) {
-    status st = cpu_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
+    status st = token_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
+    if (st == ST_OK) st = cpu_picks_reserve(&x->picks, x->batch.n_sampling, x->tokens.vocab);
     if (st == ST_OK) st = reserve_finished(x);
     if (st != ST_OK) return fail(err, st, "out of memory for a batch");
     if (x->batch.n_tokens <= x->config.max_batched_tokens) return ST_OK;
@@ -209,10 +211,10 @@ static status accept_all(cpu_executor *x, errbuf *err) {
                     "the model gave a value that is no number for request %llu; its weights "
                     "may hold some: `adaptivellm models --check DIR` looks",
                     (unsigned long long)x->bad_request);
-    const uint32_t *picked = x->batch.picked;
+    const uint32_t *picked = x->picks.picked;
     for (uint32_t i = 0; i < x->batch.n; i++)
         if (x->batch.chunks[i].samples)
-            accept(x, x->batch.seqs[i], cpu_batch_end(&x->batch.chunks[i]), *picked++);
+            accept(x, x->batch.seqs[i], token_batch_end(&x->batch.chunks[i]), *picked++);
     return ST_OK;
 }
 
@@ -264,7 +266,7 @@ static status next(void *context, int64_t until_ns, completion *out, errbuf *err
             report_compute(x, out);
             return ST_OK;
         }
-        cpu_batch_advance(&x->batch);
+        token_batch_advance(&x->batch);
         TRY(start_iteration(x, err));
     }
 }
@@ -285,7 +287,8 @@ static void destroy(void *context) {
     event_board_destroy(x->board);
     forward_destroy(x->forward);
     sampler_destroy(x->sampler);
-    cpu_batch_finish(&x->batch);
+    token_batch_finish(&x->batch);
+    cpu_picks_finish(&x->picks);
     token_table_finish(&x->tokens);
     arena_finish(&x->device);
     arena_finish(&x->host);

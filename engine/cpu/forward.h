@@ -27,6 +27,7 @@
 
 #include "model.h"
 #include "status.h"
+#include "token_chunk.h"
 
 typedef struct forward forward;
 
@@ -36,15 +37,6 @@ typedef struct forward_options {
     uint32_t max_tokens; /* of all chunks of one pass together */
     bool deterministic;  /* see the head */
 } forward_options;
-
-/* Consecutive tokens of one sequence. */
-typedef struct forward_chunk {
-    const uint32_t *tokens; /* [n_tokens] those to compute, each below the vocabulary's size */
-    uint32_t n_tokens;      /* at least 1 */
-    uint32_t n_before;      /* KV of [0, n_before) is in the blocks */
-    const uint32_t *blocks; /* the sequence's table: covers n_before + n_tokens */
-    bool samples;           /* logits of its last token are wanted */
-} forward_chunk;
 
 /* Floats of one block in the arena. */
 size_t forward_block_floats(const model_config *c, uint32_t block_tokens);
@@ -60,7 +52,7 @@ void forward_destroy(forward *f);
 /* Computes all chunks, of n_tokens together at most max_tokens, none of a sequence twice.
  * Writes KV into the arena (64-byte aligned) and logits[i * vocab ...) for the i-th chunk that
  * samples. */
-void forward_run(forward *f, float *arena, const forward_chunk *chunks, uint32_t n_chunks,
+void forward_run(forward *f, float *arena, const token_chunk *chunks, uint32_t n_chunks,
                  float *logits);
 
 #endif

@@ -162,7 +162,7 @@ static void store_kv(void *context, uint32_t worker, uint32_t n_workers) {
 }
 
 /* Tile `index` of a chunk whose first token is row `row` of the batch. */
-static void attend_tile(const forward *f, const forward_chunk *chunk, uint32_t row,
+static void attend_tile(const forward *f, const token_chunk *chunk, uint32_t row,
                         uint32_t index, float *scratch) {
     uint32_t size = f->attention.tile_tokens, n_kv_heads = f->config->n_kv_heads;
     uint32_t first = index / n_kv_heads * size;
@@ -275,7 +275,7 @@ static void gather_samples(forward *f) {
 static void list_tokens(forward *f) {
     uint32_t n = 0, n_samples = 0, n_tiles = 0, size = f->attention.tile_tokens;
     for (uint32_t i = 0; i < f->batch.n_chunks; i++) {
-        const forward_chunk *c = &f->batch.chunks[i];
+        const token_chunk *c = &f->batch.chunks[i];
         assert(c->n_tokens > 0 && c->n_tokens <= f->options.max_tokens - n);
         assert(c->n_before + c->n_tokens <= f->config->max_model_len);
         for (uint32_t t = 0; t < c->n_tokens; t++) {
@@ -291,7 +291,7 @@ static void list_tokens(forward *f) {
     f->batch.n_samples = n_samples;
 }
 
-void forward_run(forward *f, float *arena, const forward_chunk *chunks, uint32_t n_chunks,
+void forward_run(forward *f, float *arena, const token_chunk *chunks, uint32_t n_chunks,
                  float *logits) {
     f->batch.arena = arena;
     f->batch.chunks = chunks;

@@ -19,7 +19,7 @@ typedef struct batch_token {
 /* The batch at hand. */
 typedef struct forward_batch {
     float *arena;
-    const forward_chunk *chunks; /* [n_chunks] */
+    const token_chunk *chunks; /* [n_chunks] */
     uint32_t n_chunks, n_tokens, n_samples;
     float *logits;
     uint32_t layer;

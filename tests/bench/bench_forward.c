@@ -67,16 +67,16 @@ static void prepare(bench *b, uint32_t n_threads, bool deterministic) {
 }
 
 static double prefill_s(bench *b, uint32_t sequence) {
-    forward_chunk c = {b->tokens, PROMPT, 0, b->blocks[sequence], true};
+    token_chunk c = {b->tokens, PROMPT, 0, b->blocks[sequence], true};
     double start = now_s();
     forward_run(b->f, b->arena, &c, 1, b->logits);
     return now_s() - start;
 }
 
 static double decode_s(bench *b, uint32_t round) {
-    forward_chunk c[BATCH];
+    token_chunk c[BATCH];
     for (uint32_t i = 0; i < BATCH; i++)
-        c[i] = (forward_chunk){b->tokens + i, 1, PROMPT + round, b->blocks[i], true};
+        c[i] = (token_chunk){b->tokens + i, 1, PROMPT + round, b->blocks[i], true};
     double start = now_s();
     forward_run(b->f, b->arena, c, BATCH, b->logits);
     return now_s() - start;

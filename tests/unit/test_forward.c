@@ -64,14 +64,14 @@ static void start(run *r, const model *m, way how) {
  * at first, a prefill behind it. */
 static void step(run *r, uint32_t first, uint32_t n, float *logits) {
     uint32_t n_other = first ? 1 : OTHER_LEN - 20, before = first ? OTHER_LEN - 20 : 0;
-    forward_chunk own = {r->tokens + first, n, first, r->blocks, true};
-    forward_chunk other = {r->other_tokens + before, n_other, before, r->other_blocks, true};
+    token_chunk own = {r->tokens + first, n, first, r->blocks, true};
+    token_chunk other = {r->other_tokens + before, n_other, before, r->other_blocks, true};
     float two[2 * VOCAB];
     if (!r->how.company) {
         forward_run(r->f, r->arena, &own, 1, logits);
         return;
     }
-    forward_chunk both[2] = {first ? other : own, first ? own : other};
+    token_chunk both[2] = {first ? other : own, first ? own : other};
     forward_run(r->f, r->arena, both, 2, two);
     memcpy(logits, two + (first ? VOCAB : 0), VOCAB * sizeof(*logits));
 }
@@ -239,7 +239,7 @@ static void chunks_without_samples_have_no_logits(void **state) {
     outcome alone = compute(m, (way){16, 1, LEN, true, false, false});
     run r;
     start(&r, m, (way){16, 1, LEN, true, false, true});
-    forward_chunk both[2] = {{r.other_tokens, OTHER_LEN, 0, r.other_blocks, false},
+    token_chunk both[2] = {{r.other_tokens, OTHER_LEN, 0, r.other_blocks, false},
                              {r.tokens, LEN, 0, r.blocks, true}};
     float logits[2 * VOCAB];
     logits[VOCAB] = 77;

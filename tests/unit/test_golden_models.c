@@ -146,7 +146,7 @@ static void expect_sequence(rig *r, uint32_t i, uint32_t chunk_tokens) {
     const golden_tokens *sequence = &r->golden.sequences[i];
     for (uint32_t at = 0; at < sequence->n;) {
         uint32_t left = sequence->n - at, n = left < chunk_tokens ? left : chunk_tokens;
-        const forward_chunk chunk = {.tokens = sequence->ids + at,
+        const token_chunk chunk = {.tokens = sequence->ids + at,
                                      .n_tokens = n,
                                      .n_before = at,
                                      .blocks = table_of(r, i, sequence->n),
@@ -172,9 +172,9 @@ static void logits_are_those_of_transformers_in_chunks_of_any_size(void **state)
 static void expect_prefixes(rig *r) {
     const uint32_t last = r->golden.n_sequences - 1;
     const golden_tokens *sequence = &r->golden.sequences[last];
-    forward_chunk chunks[BATCH_MAX];
+    token_chunk chunks[BATCH_MAX];
     for (uint32_t i = 0; i < sequence->n; i++)
-        chunks[i] = (forward_chunk){.tokens = sequence->ids,
+        chunks[i] = (token_chunk){.tokens = sequence->ids,
                                     .n_tokens = i + 1,
                                     .blocks = table_of(r, i, sequence->n),
                                     .samples = i % 3 != 0};
@@ -202,10 +202,10 @@ typedef struct growing {
     uint32_t n, n_computed;
 } growing;
 
-static forward_chunk next_chunk(const rig *r, const growing *g, uint32_t i,
+static token_chunk next_chunk(const rig *r, const growing *g, uint32_t i,
                                 uint32_t chunk_tokens) {
     uint32_t left = g->n - g->n_computed, n = left < chunk_tokens ? left : chunk_tokens;
-    return (forward_chunk){.tokens = g->ids + g->n_computed,
+    return (token_chunk){.tokens = g->ids + g->n_computed,
                            .n_tokens = n,
                            .n_before = g->n_computed,
                            .blocks = table_of(r, i, 2 * GOLDEN_TOKENS_MAX),
@@ -215,7 +215,7 @@ static forward_chunk next_chunk(const rig *r, const growing *g, uint32_t i,
 /* One pass of all that have tokens to give, prompts in chunks beside decodes. */
 static bool step(rig *r, sampler *pick, growing *all, uint32_t chunk_tokens) {
     const sampling_options greedy = sampling_options_defaults();
-    forward_chunk chunks[GOLDEN_LISTS_MAX];
+    token_chunk chunks[GOLDEN_LISTS_MAX];
     uint32_t of[GOLDEN_LISTS_MAX], n = 0;
     for (uint32_t i = 0; i < r->golden.n_continuations; i++) {
         uint32_t end = r->golden.prompts[i].n + r->golden.continuations[i].n;

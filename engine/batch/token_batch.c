@@ -1,18 +1,15 @@
-#include "cpu_batch.h"
+#include "token_batch.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "kv_pool.h"
 
-void cpu_batch_finish(cpu_batch *b) {
+void token_batch_finish(token_batch *b) {
     free(b->chunks);
     free(b->seqs);
     free(b->blocks);
-    free(b->logits);
-    free(b->picked);
-    *b = (cpu_batch){0};
+    *b = (token_batch){0};
 }
 
 /* Makes *array [n] of elements of `size` bytes; what was there is lost. */
@@ -31,7 +28,7 @@ static status resize(void **array, size_t n, size_t size) {
         TRY(resize_status);                                                                    \
     } while (0)
 
-static status reserve_chunks(cpu_batch *b, uint32_t n) {
+static status reserve_chunks(token_batch *b, uint32_t n) {
     if (n <= b->capacity) return ST_OK;
     b->capacity = 0;
     RESIZE(b->chunks, 2 * (size_t)n);
@@ -40,7 +37,7 @@ static status reserve_chunks(cpu_batch *b, uint32_t n) {
     return ST_OK;
 }
 
-static status reserve_blocks(cpu_batch *b, size_t n) {
+static status reserve_blocks(token_batch *b, size_t n) {
     if (n <= b->blocks_capacity) return ST_OK;
     b->blocks_capacity = 0;
     RESIZE(b->blocks, 2 * n);
@@ -48,27 +45,17 @@ static status reserve_blocks(cpu_batch *b, size_t n) {
     return ST_OK;
 }
 
-static status reserve_sampling(cpu_batch *b, uint32_t n, uint32_t vocab) {
-    if (n <= b->sampling_capacity) return ST_OK;
-    uint32_t capacity = n + n / 4;
-    b->sampling_capacity = 0;
-    RESIZE(b->logits, (size_t)capacity * vocab);
-    RESIZE(b->picked, (size_t)capacity);
-    b->sampling_capacity = capacity;
-    return ST_OK;
-}
-
 /* One line of a batch before its table is known. */
-static void append(cpu_batch *b, uint32_t seq, uint32_t n_before, uint32_t n_tokens,
+static void append(token_batch *b, uint32_t seq, uint32_t n_before, uint32_t n_tokens,
                    bool samples) {
     b->seqs[b->n] = seq;
     b->chunks[b->n++] =
-        (forward_chunk){.n_before = n_before, .n_tokens = n_tokens, .samples = samples};
+        (token_chunk){.n_before = n_before, .n_tokens = n_tokens, .samples = samples};
     b->n_tokens += n_tokens;
     b->n_sampling += samples;
 }
 
-static void append_all(cpu_batch *b, const plan *p) {
+static void append_all(token_batch *b, const plan *p) {
     b->n = b->n_tokens = b->n_sampling = 0;
     for (uint32_t i = 0; i < p->n_chunks; i++) {
         const plan_chunk *c = &p->chunks[i];
@@ -83,14 +70,14 @@ static void append_all(cpu_batch *b, const plan *p) {
 }
 
 /* Blocks that a chunk reaches by the end of the horizon. */
-static uint32_t n_blocks_of(const forward_chunk *c, uint32_t horizon, uint32_t block_tokens) {
-    uint64_t end = (uint64_t)cpu_batch_end(c) + horizon - 1;
+static uint32_t n_blocks_of(const token_chunk *c, uint32_t horizon, uint32_t block_tokens) {
+    uint64_t end = (uint64_t)token_batch_end(c) + horizon - 1;
     return (uint32_t)((end + block_tokens - 1) / block_tokens);
 }
 
-static status load_row(cpu_batch *b, uint32_t i, uint32_t *blocks, const plan *p,
+static status load_row(token_batch *b, uint32_t i, uint32_t *blocks, const plan *p,
                        token_table *tokens, uint32_t n_device_blocks) {
-    forward_chunk *c = &b->chunks[i];
+    token_chunk *c = &b->chunks[i];
     const sequence *q = &p->seqs->seqs[b->seqs[i]];
     uint32_t n = n_blocks_of(c, p->horizon, p->decodes->block_tokens);
     assert(n <= q->n_slots);
@@ -99,20 +86,19 @@ static status load_row(cpu_batch *b, uint32_t i, uint32_t *blocks, const plan *p
         blocks[j] = q->slots[j].device;
     }
     c->blocks = blocks;
-    TRY(token_table_reserve(tokens, b->seqs[i], cpu_batch_end(c) + p->horizon));
+    TRY(token_table_reserve(tokens, b->seqs[i], token_batch_end(c) + p->horizon));
     c->tokens = tokens->rows[b->seqs[i]].tokens + c->n_before;
     return ST_OK;
 }
 
-status cpu_batch_load(cpu_batch *b, const plan *p, token_table *tokens,
-                      uint32_t n_device_blocks) {
+status token_batch_load(token_batch *b, const plan *p, token_table *tokens,
+                        uint32_t n_device_blocks) {
     TRY(reserve_chunks(b, p->n_chunks + (p->runs_cohort ? p->decodes->n : 0)));
     append_all(b, p);
-    size_t n_blocks = 0;
+    b->n_blocks = 0;
     for (uint32_t i = 0; i < b->n; i++)
-        n_blocks += n_blocks_of(&b->chunks[i], p->horizon, p->decodes->block_tokens);
-    TRY(reserve_blocks(b, n_blocks));
-    TRY(reserve_sampling(b, b->n_sampling, tokens->vocab));
+        b->n_blocks += n_blocks_of(&b->chunks[i], p->horizon, p->decodes->block_tokens);
+    TRY(reserve_blocks(b, b->n_blocks));
     uint32_t *blocks = b->blocks;
     for (uint32_t i = 0; i < b->n; i++) {
         TRY(load_row(b, i, blocks, p, tokens, n_device_blocks));
@@ -121,29 +107,7 @@ status cpu_batch_load(cpu_batch *b, const plan *p, token_table *tokens,
     return ST_OK;
 }
 
-static bool all_numbers(const float *values, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++)
-        if (isnan(values[i])) return false;
-    return true;
-}
-
-bool cpu_batch_pick(cpu_batch *b, sampler *s, const sampling_options *options,
-                    const token_table *tokens, uint64_t *request_id) {
-    const float *logits = b->logits;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < b->n; i++) {
-        const token_row *r = &tokens->rows[b->seqs[i]];
-        if (!b->chunks[i].samples) continue;
-        *request_id = r->request_id;
-        if (!all_numbers(logits, tokens->vocab)) return false;
-        b->picked[n++] = sampler_pick(s, logits, options, r->request_id,
-                                      cpu_batch_end(&b->chunks[i]) - r->n_prompt);
-        logits += tokens->vocab;
-    }
-    return true;
-}
-
-void cpu_batch_advance(cpu_batch *b) {
+void token_batch_advance(token_batch *b) {
     for (uint32_t i = 0; i < b->n; i++) {
         assert(b->chunks[i].n_tokens == 1 && b->chunks[i].samples);
         b->chunks[i].n_before++;
