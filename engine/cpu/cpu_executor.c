@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "batch_outputs.h"
 #include "compute_thread.h"
 #include "copy_thread.h"
 #include "cpu_picks.h"
@@ -18,6 +19,7 @@ typedef struct cpu_executor {
     forward *forward;
     sampler *sampler;
     token_table tokens;
+    batch_outputs outputs;
     event_board *board;
     copy_thread *copiers[N_LINK_DIRECTIONS];
     compute_thread *computer;
@@ -31,9 +33,7 @@ typedef struct cpu_executor {
     int64_t end_ns[HORIZON_MAX];
     uint32_t n_done; /* iterations of the plan */
     double recompute_s;
-    double compute_s;   /* busy so far */
-    uint32_t *finished; /* [n_finished] */
-    uint32_t n_finished, finished_capacity;
+    double compute_s; /* busy so far */
 
     /* The compute thread's while an iteration runs. */
     token_batch batch;
@@ -109,17 +109,6 @@ static status admit(void *context, const sequence_table *seqs, uint32_t seq,
     return token_table_admit(&x->tokens, &q->req, seq, n_output);
 }
 
-static double estimate_recompute_s(const cpu_executor *x, const plan *p) {
-    const cost_model *costs = x->config.costs;
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < p->n_chunks; i++) n += p->chunks[i].n_recomputed;
-    if (!costs || n == 0) return 0;
-    batch_shape with = plan_shape(p), without = plan_shape_without_recompute(p);
-    double s = costs->iteration(costs->context, &with).s;
-    if (without.n_tokens > 0) s -= costs->iteration(costs->context, &without).s;
-    return s > 0 ? s : 0;
-}
-
 static status push_copies(cpu_executor *x, const plan *p, errbuf *err) {
     for (uint32_t i = 0; i < p->n_copies; i++) {
         const plan_copy *c = &p->copies[i];
@@ -133,20 +122,10 @@ static status push_copies(cpu_executor *x, const plan *p, errbuf *err) {
     return ST_OK;
 }
 
-static status reserve_finished(cpu_executor *x) {
-    if (x->batch.n <= x->finished_capacity) return ST_OK;
-    uint32_t capacity = 2 * x->batch.n;
-    uint32_t *finished = realloc(x->finished, capacity * sizeof(*finished));
-    if (!finished) return ST_NO_MEMORY;
-    x->finished = finished;
-    x->finished_capacity = capacity;
-    return ST_OK;
-}
-
 static status load(cpu_executor *x, const plan *p, errbuf *err) {
     status st = token_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
     if (st == ST_OK) st = cpu_picks_reserve(&x->picks, x->batch.n_sampling, x->tokens.vocab);
-    if (st == ST_OK) st = reserve_finished(x);
+    if (st == ST_OK) st = batch_outputs_reserve(&x->outputs, x->batch.n);
     if (st != ST_OK) return fail(err, st, "out of memory for a batch");
     if (x->batch.n_tokens <= x->config.max_batched_tokens) return ST_OK;
     return fail(err, ST_INVALID, "an iteration of %u tokens, where at most %u were announced",
@@ -173,11 +152,11 @@ static status submit(void *context, const plan *p, errbuf *err) {
     assert(p->horizon == 1 || p->n_chunks == 0);
     x->start_ns = now_ns(x);
     x->ordered_copy_s = 0;
-    x->n_done = x->n_finished = 0;
+    x->n_done = x->outputs.n_finished = 0;
     x->stop_here = false;
     if (!plan_occupies_compute(p)) return push_copies(x, p, err);
     TRY(load(x, p, err));
-    x->recompute_s = estimate_recompute_s(x, p);
+    x->recompute_s = batch_recompute_s(x->config.costs, p);
     x->has_ordered = has_ordered(p);
     if (x->has_ordered) hold_copiers(x, true);
     TRY(push_copies(x, p, err));
@@ -187,34 +166,13 @@ static status submit(void *context, const plan *p, errbuf *err) {
 
 /* ------------------------------------------------------------ completions out */
 
-static bool is_eos(const cpu_executor *x, uint32_t token) {
-    for (uint32_t i = 0; i < x->shape->n_eos_tokens; i++)
-        if (token == x->shape->eos_tokens[i]) return true;
-    return false;
-}
-
-/* A new token of a sequence. */
-static void accept(cpu_executor *x, uint32_t seq, uint32_t position, uint32_t token) {
-    token_row *r = &x->tokens.rows[seq];
-    r->tokens[position] = token;
-    uint32_t n_output = position + 1 - r->n_prompt;
-    if (n_output < r->n_output && !(x->config.stops_at_eos && is_eos(x, token))) return;
-    x->finished[x->n_finished++] = seq;
-    if (x->config.finished)
-        x->config.finished(x->config.finished_context, r->request_id, r->tokens + r->n_prompt,
-                           n_output);
-}
-
 static status accept_all(cpu_executor *x, errbuf *err) {
     if (x->no_number)
         return fail(err, ST_FORMAT,
                     "the model gave a value that is no number for request %llu; its weights "
                     "may hold some: `adaptivellm models --check DIR` looks",
                     (unsigned long long)x->bad_request);
-    const uint32_t *picked = x->picks.picked;
-    for (uint32_t i = 0; i < x->batch.n; i++)
-        if (x->batch.chunks[i].samples)
-            accept(x, x->batch.seqs[i], token_batch_end(&x->batch.chunks[i]), *picked++);
+    batch_outputs_accept(&x->outputs, &x->tokens, &x->batch, x->picks.picked);
     return ST_OK;
 }
 
@@ -222,7 +180,7 @@ static status accept_all(cpu_executor *x, errbuf *err) {
 static bool end_iteration(cpu_executor *x, int64_t until_ns) {
     x->end_ns[x->n_done++] = x->now_ns;
     x->compute_s += x->pass_s;
-    return x->n_finished > 0 || x->stop_here || x->n_done == x->plan->horizon ||
+    return x->outputs.n_finished > 0 || x->stop_here || x->n_done == x->plan->horizon ||
            x->now_ns >= until_ns;
 }
 
@@ -233,8 +191,8 @@ static void report_compute(cpu_executor *x, completion *out) {
                         .start_ns = x->start_ns,
                         .end_ns = x->end_ns,
                         .n_iterations = x->n_done,
-                        .finished = x->finished,
-                        .n_finished = x->n_finished,
+                        .finished = x->outputs.finished,
+                        .n_finished = x->outputs.n_finished,
                         .ordered_copy_s = x->ordered_copy_s,
                         .recompute_s = x->recompute_s};
 }
@@ -292,7 +250,7 @@ static void destroy(void *context) {
     token_table_finish(&x->tokens);
     arena_finish(&x->device);
     arena_finish(&x->host);
-    free(x->finished);
+    batch_outputs_finish(&x->outputs);
     free(x);
 }
 
@@ -315,6 +273,12 @@ static status build(cpu_executor *x, errbuf *err) {
                                      .max_tokens = c->max_batched_tokens,
                                      .deterministic = c->deterministic};
     token_table_init(&x->tokens, x->shape->vocab, c->seed);
+    batch_outputs_init(
+        &x->outputs,
+        &(batch_outputs_config){.eos_tokens = x->shape->eos_tokens,
+                                .n_eos_tokens = c->stops_at_eos ? x->shape->n_eos_tokens : 0,
+                                .finished = c->finished,
+                                .finished_context = c->finished_context});
     TRY(arena_init(&x->device, c->n_device_blocks, block_floats, "the device's KV", err));
     TRY(arena_init(&x->host, c->n_host_blocks, block_floats, "the host's KV", err));
     TRY(forward_create(&x->forward, c->model, &options, err));

@@ -73,18 +73,13 @@ static status take_tensor(model *m, tensor_view *out, const tensor_place *place,
 
 /* ------------------------------------------------------------ all tensors */
 
-static tensor_view *view_at(model_weights *w, const tensor_place *place) {
-    void *base = place->in_layer ? (void *)&w->layers[place->layer] : (void *)w;
-    return (tensor_view *)((char *)base + place->slot->offset);
-}
-
 static status take_tensors(model *m, const char *dir, errbuf *err) {
     tensor_slots slots;
     tensor_slots_of(&slots, &m->config);
     for (uint32_t i = 0; i < tensor_slots_count(&slots, &m->config); i++) {
         tensor_place place;
         tensor_slots_at(&place, &slots, i);
-        TRY(take_tensor(m, view_at(&m->weights, &place), &place, dir, err));
+        TRY(take_tensor(m, tensor_slots_view(&m->weights, &place), &place, dir, err));
     }
     if (m->config.tied_embeddings) m->weights.head = m->weights.embedding;
     return ST_OK;
@@ -141,7 +136,7 @@ static status check_all_values(model *m, errbuf *err) {
     for (uint32_t i = 0; i < tensor_slots_count(&slots, &m->config); i++) {
         tensor_place place;
         tensor_slots_at(&place, &slots, i);
-        TRY(check_values(view_at(&m->weights, &place), place.name, &m->files, err));
+        TRY(check_values(tensor_slots_view(&m->weights, &place), place.name, &m->files, err));
     }
     return ST_OK;
 }

@@ -105,3 +105,8 @@ void tensor_slots_at(tensor_place *out, const tensor_slots *slots, uint32_t i) {
     snprintf(out->name, sizeof(out->name), "%s.layers.%lu.%s.%s", slots->stem,
              (unsigned long)out->layer, out->slot->module, out->slot->part);
 }
+
+tensor_view *tensor_slots_view(model_weights *w, const tensor_place *place) {
+    void *base = place->in_layer ? (void *)&w->layers[place->layer] : (void *)w;
+    return (tensor_view *)((char *)base + place->slot->offset);
+}

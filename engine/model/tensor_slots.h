@@ -39,4 +39,7 @@ uint32_t tensor_slots_count(const tensor_slots *slots, const model_config *c);
 /* The i-th tensor: those of no layer first, then layer by layer. */
 void tensor_slots_at(tensor_place *out, const tensor_slots *slots, uint32_t i);
 
+/* The view that a tensor has in w, whose layers are there. */
+tensor_view *tensor_slots_view(model_weights *w, const tensor_place *place);
+
 #endif
