@@ -21,17 +21,23 @@ const option_row device_options[N_DEVICE_OPTIONS] = {
     {"max-seqs", OPTION_POSITIVE, AT(max_seqs), OPTION_NO_FLAG},
     {"max-batched-tokens", OPTION_POSITIVE, AT(max_batched_tokens), OPTION_NO_FLAG},
     {"max-model-len", OPTION_POSITIVE, AT(max_model_len), OPTION_NO_FLAG},
+    {"weights", OPTION_TEXT, AT(weights), OPTION_NO_FLAG},
+    {"dtype", OPTION_TEXT, AT(dtype), OPTION_NO_FLAG},
     {"threads", OPTION_POSITIVE, AT(threads), OPTION_NO_FLAG},
     {"deterministic", OPTION_FLAG, AT(deterministic), OPTION_NO_FLAG},
 };
 
 const char device_options_help[] =
-    "  --backend NAME           sim (default), or cpu: this machine computes a model\n"
-    "  --device NAME            h200 (default); `adaptivellm devices` lists them; cpu is this\n"
-    "                           machine: simulated, with --latency measured or --step-times\n"
+    "  --backend NAME           sim (default), or cpu or cuda: this machine computes a model\n"
+    "  --device NAME            h200 (default); `adaptivellm devices` lists them; cpu and "
+    "cuda\n"
+    "                           are this machine's: simulated, with --latency measured or\n"
+    "                           --step-times\n"
     "  --model NAME|DIR         llama-3-8b (default); `adaptivellm models` lists them; for "
     "cpu\n"
-    "                           a directory with config.json and model.safetensors\n"
+    "                           and cuda a directory with config.json and model.safetensors\n"
+    "  --weights random         of device cuda: made up; --model may then be a name\n"
+    "  --dtype bf16|fp16        of --backend cuda; the model's, bf16 if that is wider\n"
     "  --tp N                   tensor-parallel devices: 1 (default), 2, 4, 8\n"
     "  --latency NAME           analytic (default): times from published limits; measured:\n"
     "                           looked up in --profile DB\n"
@@ -48,5 +54,5 @@ const char device_options_help[] =
     "  --max-batched-tokens N   tokens per iteration; 8192, cpu: 2048\n"
     "  --max-model-len N        tokens per request; the model's, if the pool holds them\n"
     "  --threads N              of --backend cpu; one per processor\n"
-    "  --deterministic          of --backend cpu: the same outputs under every schedule; "
+    "  --deterministic          of cpu and cuda: the same outputs under every schedule; "
     "slower\n";

@@ -5,7 +5,7 @@
 
 #include "option_table.h"
 
-enum { N_DEVICE_OPTIONS = 18 };
+enum { N_DEVICE_OPTIONS = 20 };
 
 extern const option_row device_options[N_DEVICE_OPTIONS];
 

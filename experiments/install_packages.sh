@@ -38,6 +38,7 @@ util-linux|has_lock_and_setpriv'
 
 tests_needs='
 libcmocka-dev|pkg-config --exists cmocka
+g++|command -v g++
 clang|command -v clang
 libclang-rt-dev|makes_fuzzers
 clang-format|command -v clang-format

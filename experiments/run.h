@@ -40,9 +40,11 @@ typedef struct run_settings {
     bool no_horizon;
 
     /* Of a backend that computes. */
-    uint32_t threads;   /* 0: one per processor */
-    bool deterministic; /* outputs do not depend on the schedule */
-    bool eos;           /* requests end at an end-of-sequence token, too */
+    const char *weights; /* of cuda: "random", or NULL or "model" for those of the directory */
+    const char *dtype;   /* of cuda: "bf16", "fp16", or NULL for the model's */
+    uint32_t threads;    /* of cpu; 0: one per processor */
+    bool deterministic;  /* outputs do not depend on the schedule */
+    bool eos;            /* requests end at an end-of-sequence token, too */
     double temperature, top_p;
     uint32_t top_k;
     const char *outputs;    /* file of token ids; NULL: none */

@@ -117,6 +117,7 @@ static void describe_times(char *buf, size_t size, const run_settings *o) {
     buf[0] = '\0';
     if (strcmp(o->backend, defaults.backend) != 0)
         n += (size_t)snprintf(buf + n, size - n, " --backend %s", o->backend);
+    if (o->weights) n += (size_t)snprintf(buf + n, size - n, " --weights %s", o->weights);
     if (strcmp(o->latency, defaults.latency) != 0)
         n += (size_t)snprintf(buf + n, size - n, " --latency %s", o->latency);
     if (o->link_gbs > 0)
@@ -138,7 +139,7 @@ static status without_fits(const run_setup *s, const run_settings *o, errbuf *er
                 s->config.policy.row->name,
                 o->profile ? "--profile has no fits of this model on this device"
                            : "no --profile is given",
-                db, s->device->name, s->cpu ? o->model : s->model->name, o->tp, times, db,
+                db, s->device->name, s->engine ? o->model : s->model->name, o->tp, times, db,
                 s->device->name, s->model->name, o->tp,
                 o->profile ? "Or" : "Give it by --profile profiles.db; or");
 }

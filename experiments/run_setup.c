@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu_setup.h"
+#include "engine_setup.h"
 #include "latency_analytic.h"
 #include "measured_source.h"
 #include "nearest.h"
@@ -47,6 +47,10 @@ static status find_model(const model_spec **out, const char *name, errbuf *err) 
     return *out ? ST_OK : unknown_name("model", name, names, n, err);
 }
 
+static bool is_cpu(const run_setup *s) {
+    return strcmp(s->device->name, CPU_DEVICE) == 0;
+}
+
 static status blocks_of_gib(uint32_t *out, const run_setup *s, double gib, uint32_t tp,
                             const char *option, errbuf *err) {
     double n = gib * GIB / ((double)s->block_bytes * tp);
@@ -68,7 +72,7 @@ static status size_device_pool(run_setup *s, const run_settings *o, errbuf *err)
                     "the KV pool has %u blocks; at least 2 are needed (one block is %.3g MiB)",
                     *n, (double)s->block_bytes * o->tp / (1024 * 1024));
     }
-    if (s->cpu) return blocks_of_gib(n, s, CPU_POOL_GIB, 1, "--kv-gib", err);
+    if (is_cpu(s)) return blocks_of_gib(n, s, CPU_POOL_GIB, 1, "--kv-gib", err);
     double weights_gib =
         (double)model_n_parameters(s->model) * s->model->bytes_per_value / o->tp / GIB;
     double memory_gib = s->device->memory_bytes / GIB;
@@ -86,7 +90,7 @@ static status size_host_pool(run_setup *s, const run_settings *o, errbuf *err) {
         return fail(err, ST_INVALID, "give --host-blocks or --host-gib, not both");
     s->config.n_host_blocks = o->host_blocks;
     if (o->has_host_blocks) return ST_OK;
-    double gib = o->has_host_gib ? o->host_gib : s->cpu ? CPU_POOL_GIB : 4.0 * o->tp;
+    double gib = o->has_host_gib ? o->host_gib : is_cpu(s) ? CPU_POOL_GIB : 4.0 * o->tp;
     return blocks_of_gib(&s->config.n_host_blocks, s, gib, o->tp, "--host-gib", err);
 }
 
@@ -107,7 +111,7 @@ static status set_limits(run_setup *s, const run_settings *o, errbuf *err) {
                     (unsigned long long)len, (unsigned long long)pool_tokens);
     c->max_model_len = (uint32_t)len;
     c->max_batched_tokens = o->max_batched_tokens ? o->max_batched_tokens
-                            : s->cpu              ? CPU_BATCHED_TOKENS
+                            : is_cpu(s)           ? CPU_BATCHED_TOKENS
                                                   : 8192;
     if (!is_v0_default(&c->policy) || c->max_batched_tokens >= len) return ST_OK;
     if (o->max_batched_tokens)
@@ -143,7 +147,7 @@ static status check_simulated(const run_settings *o, errbuf *err) {
         o->top_k || o->top_p < 1)
         return fail(err, ST_INVALID,
                     "--outputs, --eos, --deterministic, --threads and sampling are for "
-                    "--backend cpu: a simulation has no tokens");
+                    "--backend cpu and cuda: a simulation has no tokens");
     if (o->step_times && (o->noise > 0 || o->drift))
         return fail(err, ST_INVALID,
                     "--step-times are replayed as they are: no --noise, no "
@@ -151,27 +155,32 @@ static status check_simulated(const run_settings *o, errbuf *err) {
     return ST_OK;
 }
 
+static bool computes(const run_settings *o) {
+    return engine_setup_is_device(o->backend);
+}
+
 static status check_real(const run_settings *o, errbuf *err) {
-    if (o->has_device && strcmp(o->device, CPU_DEVICE) != 0)
-        return fail(err, ST_INVALID, "--backend cpu computes on this machine, not on '%s'",
-                    o->device);
+    if (o->has_device && strcmp(o->device, o->backend) != 0)
+        return fail(err, ST_INVALID, "--backend %s computes on this machine, not on '%s'",
+                    o->backend, o->device);
     if (strcmp(o->latency, "analytic") != 0 || o->noise > 0 || o->drift ||
         o->host_step_us > 0 || o->link_gbs > 0)
         return fail(err, ST_INVALID,
                     "--latency, --noise, --drift, --link-gbs and --host-step-us are for "
                     "--backend sim");
     if (o->tp != 1 || o->pad_tokens > 0)
-        return fail(err, ST_INVALID, "--backend cpu has neither --tp nor --pad-tokens");
+        return fail(err, ST_INVALID, "--backend %s has neither --tp nor --pad-tokens",
+                    o->backend);
+    if (strcmp(o->backend, CUDA_DEVICE) == 0)
+        return o->threads ? fail(err, ST_INVALID, "--threads is for --backend cpu") : ST_OK;
+    if (o->dtype || o->weights)
+        return fail(err, ST_INVALID, "--dtype and --weights are for --backend cuda");
     return ST_OK;
-}
-
-static bool computes(const run_settings *o) {
-    return strcmp(o->backend, CPU_DEVICE) == 0;
 }
 
 static status check_choices(const run_settings *o, errbuf *err) {
     if (!computes(o) && strcmp(o->backend, "sim") != 0)
-        return fail(err, ST_INVALID, "backend '%s' is not in this build; it has: sim, cpu",
+        return fail(err, ST_INVALID, "there is no backend '%s'; there are sim, cpu and cuda",
                     o->backend);
     TRY(computes(o) ? check_real(o, err) : check_simulated(o, err));
     if (o->tp != 1 && o->tp != 2 && o->tp != 4 && o->tp != 8)
@@ -192,17 +201,19 @@ static status check_policy(const policy *p, const run_settings *o, errbuf *err) 
 }
 
 static status find_specs(run_setup *s, const run_settings *o, errbuf *err) {
-    if (!computes(o) && strcmp(o->device, CPU_DEVICE) != 0) {
+    const char *device = computes(o) ? o->backend : o->device;
+    if (!engine_setup_is_device(device)) {
         TRY(find_device(&s->device, o->device, err));
         return find_model(&s->model, o->model, err);
     }
     if (!o->has_model)
         return fail(err, ST_INVALID,
-                    "device cpu needs --model DIR: a directory with a model's config.json");
-    if (o->tp != 1) return fail(err, ST_INVALID, "device cpu is one: no --tp");
-    TRY(cpu_setup_open(&s->cpu, o->model, err));
-    s->device = cpu_setup_device(s->cpu);
-    s->model = cpu_setup_model(s->cpu);
+                    "device %s needs --model DIR: a directory with a model's config.json",
+                    device);
+    if (o->tp != 1) return fail(err, ST_INVALID, "device %s is one: no --tp", device);
+    TRY(engine_setup_open(&s->engine, device, o, err));
+    s->device = engine_setup_device(s->engine);
+    s->model = engine_setup_model(s->engine);
     return ST_OK;
 }
 
@@ -228,12 +239,13 @@ static status open_latency(run_setup *s, const run_settings *o, errbuf *err) {
     bool analytic = strcmp(o->latency, "analytic") == 0;
     if (computes(o)) return ST_OK;
     if (o->step_times) TRY(step_times_read(&s->recorded, o->step_times, err));
-    if (s->cpu && analytic)
+    if (s->engine && analytic)
         return o->step_times
                    ? ST_OK
                    : fail(err, ST_INVALID,
-                          "no limits of device cpu are published: it is simulated with "
-                          "--latency measured --profile DB, or with --step-times FILE");
+                          "no limits of device %s are published: it is simulated with "
+                          "--latency measured --profile DB, or with --step-times FILE",
+                          s->device->name);
     if (analytic) {
         device_spec device = *s->device;
         scale_link(&device, o->link_gbs);
@@ -280,12 +292,13 @@ status run_setup_init(run_setup *out, const run_settings *o, errbuf *err) {
 void run_setup_finish(run_setup *s) {
     if (s->latency.destroy) s->latency.destroy(s->latency.context);
     step_times_finish(&s->recorded);
-    cpu_setup_close(s->cpu);
+    engine_setup_close(s->engine);
 }
 
 status run_setup_executor(executor *out, const run_setup *s, const run_settings *o,
                           errbuf *err) {
-    if (computes(o)) return cpu_setup_executor(out, s->cpu, &s->config, o, s->outputs, err);
+    if (computes(o))
+        return engine_setup_executor(out, s->engine, &s->config, o, s->outputs, err);
     if (o->step_times) return recorded_device_create(out, &s->recorded.times, err);
     const virtual_device_config config = {.latency = s->latency,
                                           .noise = s->noise,

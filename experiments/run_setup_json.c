@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cpu_setup.h"
+#include "engine_setup.h"
 #include "run_setup.h"
 
 /* Text or null. */
@@ -18,6 +18,8 @@ static void add_policy_setting(void *context, const char *key, const char *value
 
 /* What changes the times or the tokens of a backend that computes. */
 static void add_computing(json_t *all, const run_settings *o) {
+    json_object_set_new(all, "dtype", o->dtype ? json_string(o->dtype) : json_null());
+    json_object_set_new(all, "weights", o->weights ? json_string(o->weights) : json_null());
     json_object_set_new(all, "threads", json_integer((json_int_t)o->threads));
     json_object_set_new(all, "deterministic", json_boolean(o->deterministic));
     json_object_set_new(all, "eos", json_boolean(o->eos));
@@ -53,7 +55,7 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         json_object_set_new(all, "profile", json_string(o->profile));
         json_object_set_new(all, "host_step_us", json_real(o->host_step_us));
     }
-    if (strcmp(o->backend, CPU_DEVICE) == 0) add_computing(all, o);
+    if (engine_setup_is_device(o->backend)) add_computing(all, o);
     if (o->step_times) json_object_set_new(all, "step_times", json_string(o->step_times));
     if (o->auto_profile) json_object_set_new(all, "auto_profile", json_true());
     char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;

@@ -16,14 +16,18 @@ fixed_addresses=(setarch "$(uname -m)" -R)
 # configure FOLDER COMPILER OPTION...: makes the build folder or brings its options up to date.
 # One that cannot be brought up to date (another Meson's, half made) is made anew.
 configure() {
-  local folder=$1 compiler=$2
+  local folder=$1 compiler=$2 cxx
   shift 2
+  case $compiler in
+    gcc) cxx=g++ ;;
+    *) cxx=$compiler++ ;;
+  esac
   if [ -f "$folder/build.ninja" ]; then
     meson setup --reconfigure "$folder" -Dtests=enabled "$@" && return
     echo "$folder cannot be reconfigured; making it anew"
   fi
   rm -rf "$folder"
-  CC=$compiler meson setup "$folder" -Dtests=enabled "$@"
+  CC=$compiler CXX=$cxx meson setup "$folder" -Dtests=enabled "$@"
 }
 
 # build FOLDER COMPILER OPTION...
@@ -34,6 +38,7 @@ build() {
 # Everything under AddressSanitizer and UBSan, the fuzzers among it: all code carries the
 # coverage counters of libFuzzer, so that one build serves tests and fuzzers.
 build_sanitized() {
-  build "$1" clang -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
-    '-Dc_args=-fsanitize=fuzzer-no-link,address -fno-sanitize-recover=all'
+  build "$1" clang -Dcuda=disabled -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+    '-Dc_args=-fsanitize=fuzzer-no-link,address -fno-sanitize-recover=all' \
+    '-Dcpp_args=-fsanitize=fuzzer-no-link,address -fno-sanitize-recover=all'
 }

@@ -11,7 +11,7 @@ Quick (under 10 minutes on 2 cores): gcc build with --werror and all suites, the
 under AddressSanitizer and UBSan, each fuzzer for 5 s.
   --full   under 40 minutes: also clang with --werror, valgrind, ThreadSanitizer where
            there are threads, 60 s per fuzzer, equal logs from three builds, formatting,
-           the CUDA probe where there is nvcc
+           the CUDA programs where there is nvcc
 
 JOBS sets the number of parallel jobs (2). Ends with `N passed, N failed, N skipped`, summed
 over all builds; the exit status is 0 where nothing failed. Logs are in build-logs/.
@@ -111,7 +111,8 @@ formatted() {
   local file result=0
   while read -r file; do
     clang-format "$file" | cmp -s - "$file" || { echo "$file" && result=1; }
-  done < <(find . -path './build*' -prune -o -name '*.[ch]' -print)
+  done < <(find . -path './build*' -prune -o \( -name '*.[ch]' -o -name '*.cc' -o -name '*.cu' \
+    -o -name '*.cuh' \) -print)
   [ "$result" -eq 0 ] || echo 'these differ from what clang-format -i makes of them'
   return "$result"
 }
@@ -128,7 +129,7 @@ stage step 'packages' experiments/install_packages.sh tests || { close; exit 1; 
 if stage step 'gcc: build' build build gcc -Dbuildtype=debugoptimized -Dwerror=true; then
   ln -sfn experiments/adaptivellm build/adaptivellm
   if $full && command -v nvcc >/dev/null; then # before the tests, one of which runs it
-    stage step 'nvcc: build' meson compile -C build -j "$jobs" cuda_probe || true
+    stage step 'nvcc: build' meson compile -C build -j "$jobs" cuda_probe gpu_checks || true
   elif $full; then
     skip 'nvcc: build' 'there is no nvcc here'
   fi
@@ -138,13 +139,16 @@ fi
 fuzz_seconds=5
 $full && fuzz_seconds=60
 if stage step 'sanitizers: build' build_sanitized build-asan; then
-  stage suite 'sanitizers: tests' suites build-asan asan --timeout-multiplier 5 || true
+  # The device's passes, a fiber for each thread of a kernel, take their time there.
+  $full && left_out=() || left_out=(--no-suite slow --no-suite gpu)
+  stage suite 'sanitizers: tests' suites build-asan asan --timeout-multiplier 5 \
+    "${left_out[@]}" || true
   stage suite "fuzzers, $fuzz_seconds s each" \
     tests/fuzz/run.sh "$fuzz_seconds" build-asan || true
 fi
 $full || { close && exit; exit 1; }
 
-if stage step 'clang -O0: build' build build-clang clang -Dbuildtype=debug -Dwerror=true; then
+if stage step 'clang -O0: build' build build-clang clang -Dcuda=disabled -Dbuildtype=debug -Dwerror=true; then
   stage suite 'clang -O0: tests' suites build-clang clang --timeout-multiplier 3 || true
 fi
 
@@ -153,7 +157,7 @@ stage suite 'valgrind: unit tests' suites build valgrind --suite unit --timeout-
   --wrapper "$memcheck --errors-for-leak-kinds=definite" || true
 
 if grep -rqE '^#include <(pthread|threads)\.h>' --include='*.[ch]' --exclude-dir='build*' .; then
-  if stage step 'ThreadSanitizer: build' build build-tsan clang -Db_sanitize=thread \
+  if stage step 'ThreadSanitizer: build' build build-tsan clang -Dcuda=disabled -Db_sanitize=thread \
     -Db_lundef=false; then
     # Those that start threads; the others have none to watch.
     stage suite 'ThreadSanitizer: tests' suites build-tsan tsan --timeout-multiplier 10 \
@@ -163,7 +167,7 @@ else
   nothing 'ThreadSanitizer' 'no source uses threads'
 fi
 
-if stage step 'gcc -O3: build' build build-release gcc -Dbuildtype=release; then
+if stage step 'gcc -O3: build' build build-release gcc -Dcuda=disabled -Dbuildtype=release; then
   stage check 'equal logs: gcc -O3, clang -O0, clang with sanitizers' \
     "${fixed_addresses[@]}" tests/e2e/determinism.sh build-release/experiments/adaptivellm \
     build-clang/experiments/adaptivellm build-asan/experiments/adaptivellm || true

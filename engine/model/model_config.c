@@ -87,3 +87,40 @@ void model_config_spec(model_spec *out, const model_config *c, const char *name,
         .bytes_per_value = bytes_per_value,
     };
 }
+
+static model_arch arch_of(const model_spec *m) {
+    if (m->n_positions) return ARCH_OPT;
+    if (m->qk_norm) return ARCH_QWEN3;
+    return m->qkv_bias ? ARCH_QWEN2 : ARCH_LLAMA;
+}
+
+/* OPT's learned positions begin at row 2. */
+void model_config_of_spec(model_config *out, const model_spec *m) {
+    const bool opt = m->n_positions > 0;
+    *out = (model_config){
+        .arch = arch_of(m),
+        .n_layers = m->n_layers,
+        .hidden = m->hidden,
+        .n_heads = m->n_heads,
+        .n_kv_heads = m->n_kv_heads,
+        .head_dim = m->head_dim,
+        .n_ffn = m->ffn,
+        .vocab = m->vocab,
+        .max_model_len = m->max_model_len,
+        .norm_eps = 1e-5,
+        .activation = m->gated_mlp ? ACTIVATION_SILU : ACTIVATION_RELU,
+        .gated_mlp = m->gated_mlp,
+        .layer_norm = m->layer_norm,
+        .do_layer_norm_before = true,
+        .final_norm = true,
+        .qk_norm = m->qk_norm,
+        .learned_positions = opt,
+        .position_offset = opt ? m->n_positions - m->max_model_len : 0,
+        .rope_theta = 10000,
+        .tied_embeddings = m->tied_embeddings,
+        .qkv_bias = m->qkv_bias || m->linear_bias,
+        .o_bias = m->linear_bias,
+        .mlp_bias = m->linear_bias,
+        .dtype = TENSOR_BF16,
+    };
+}

@@ -104,4 +104,9 @@ uint64_t model_config_kv_bytes(const model_config *c, uint32_t bytes_per_value);
 void model_config_spec(model_spec *out, const model_config *c, const char *name,
                        uint32_t bytes_per_value);
 
+/* A configuration of those shapes: of the architecture that has them, with its usual constants
+ * (positions turn at base 10,000, eps is 1e-5). For random weights, whose cost does not depend
+ * on them. */
+void model_config_of_spec(model_config *out, const model_spec *spec);
+
 #endif

@@ -3,6 +3,12 @@
 
 #include "cuda_call.cuh"
 
+extern "C" {
+#include "copy_timer.h"
+#include "gemm_timer.h"
+#include "probe_device.h"
+}
+
 enum { N_WARMUPS = 2, SEGMENTS_MAX = 4096, LOAD_UNITS_MAX = 1 << 14 };
 static const size_t load_copy_bytes = 32u << 20;
 

@@ -4,6 +4,11 @@
 
 #include "cublaslt_library.cuh"
 
+extern "C" {
+#include "gemm_timer.h"
+#include "probe_device.h"
+}
+
 enum { N_WARMUPS = 2, CANDIDATES = 8, CANDIDATE_REPEATS = 3 };
 enum { LOAD_SIZE = 4096, LOAD_PRODUCTS = 4 };    /* about 0.2 ms each on an H200 */
 static const size_t workspace_bytes = 32u << 20; /* what cuBLAS takes on Hopper */
@@ -31,13 +36,6 @@ struct gemm_timer {
     cudaGraphExec_t load_graph; /* NULL: not made yet */
 };
 
-static status lt_status(cublasStatus_t s, const char *what, errbuf *err) {
-    if (s == CUBLAS_STATUS_SUCCESS) return ST_OK;
-    if (s == CUBLAS_STATUS_ALLOC_FAILED) return fail(err, ST_NO_MEMORY, "no memory: %s", what);
-    return fail(err, ST_IO, "%s: cuBLASLt status %d", what, (int)s);
-}
-#define TRY_LT(call, what) TRY(lt_status((call), (what), err))
-
 /* ------------------------------------------------------------ making one */
 
 static status set_up(gemm_timer *g, errbuf *err) {
@@ -52,10 +50,10 @@ static status set_up(gemm_timer *g, errbuf *err) {
                                         sizeof(transposed)),
            "a product");
     TRY_LT(g->lt.MatmulPreferenceCreate(&g->preference), "a preference");
-    return lt_status(g->lt.MatmulPreferenceSetAttribute(
-                         g->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                         &workspace_bytes, sizeof(workspace_bytes)),
-                     "a preference", err);
+    return cublaslt_status(g->lt.MatmulPreferenceSetAttribute(
+                               g->preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                               &workspace_bytes, sizeof(workspace_bytes)),
+                           "a preference", err);
 }
 
 status gemm_timer_create(gemm_timer **out, unsigned long *version, const char *path,
@@ -128,8 +126,8 @@ static status set_layouts(gemm_timer *g, product *p, uint32_t m, errbuf *err) {
     if (!p->w)
         TRY_LT(g->lt.MatrixLayoutCreate(&p->w, CUDA_R_16BF, p->k, p->n, p->k), "a matrix");
     TRY_LT(g->lt.MatrixLayoutCreate(&p->x, CUDA_R_16BF, p->k, m, p->k), "a matrix");
-    return lt_status(g->lt.MatrixLayoutCreate(&p->d, CUDA_R_16BF, p->n, m, p->n), "a matrix",
-                     err);
+    return cublaslt_status(g->lt.MatrixLayoutCreate(&p->d, CUDA_R_16BF, p->n, m, p->n),
+                           "a matrix", err);
 }
 
 status gemm_timer_set_shape(gemm_timer *g, const gemm_shape *shape, errbuf *err) {
@@ -159,11 +157,11 @@ static status make_graph(gemm_timer *g, cudaGraphExec_t *out, const product *p, 
                          errbuf *err) {
     cudaGraph_t graph = NULL;
     cublasStatus_t s = multiply(g, p, 0);
-    TRY(lt_status(s, "a product", err));
+    TRY(cublaslt_status(s, "a product", err));
     TRY_CUDA(cudaStreamBeginCapture(g->stream, cudaStreamCaptureModeRelaxed), "a graph");
     for (uint32_t i = 0; i < n && s == CUBLAS_STATUS_SUCCESS; i++) s = multiply(g, p, i);
     cudaError_t e = cudaStreamEndCapture(g->stream, &graph);
-    status st = lt_status(s, "a product", err);
+    status st = cublaslt_status(s, "a product", err);
     if (st == ST_OK) st = cuda_status(e, "a graph", err);
     if (st == ST_OK) st = cuda_status(cudaGraphInstantiate(out, graph, 0), "a graph", err);
     if (graph) cudaGraphDestroy(graph);

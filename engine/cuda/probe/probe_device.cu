@@ -5,6 +5,10 @@
 
 #include "cuda_call.cuh"
 
+extern "C" {
+#include "probe_device.h"
+}
+
 /* ------------------------------------------------------------ random numbers */
 
 /* Writes n bf16 numbers, evenly spread over [-1, 1): SplitMix64 of (seed, index).

@@ -1,6 +1,7 @@
 /* cublaslt_library.cu - see cublaslt_library.cuh. */
 #include "cublaslt_library.cuh"
 
+#ifdef __CUDACC__
 #include <dlfcn.h>
 
 static void *open_in(const char *folder, const char *name) {
@@ -50,3 +51,17 @@ void cublaslt_close(cublaslt_library *l) {
     if (l->library) dlclose(l->library);
     l->library = NULL;
 }
+
+#else
+
+status cublaslt_open(cublaslt_library *out, const char *, errbuf *) {
+    out->library = NULL;
+#define X(name) out->name = cublasLt##name;
+    CUBLASLT_FUNCTIONS(X)
+#undef X
+    return ST_OK;
+}
+
+void cublaslt_close(cublaslt_library *) {}
+
+#endif

@@ -1,6 +1,7 @@
 /* cublaslt_library.cuh - libcublasLt, opened while running.
  *
- * Linked, it would keep the program from starting, and from saying why, where it is missing. */
+ * Linked, it would keep the program from starting, and from saying why, where it is missing.
+ * Against tests/cuda_fake it is the fake there, and no file is opened. */
 #ifndef CUBLASLT_LIBRARY_CUH
 #define CUBLASLT_LIBRARY_CUH
 
@@ -22,6 +23,7 @@
     X(MatmulPreferenceDestroy)                                                                 \
     X(MatmulPreferenceSetAttribute)                                                            \
     X(MatmulAlgoGetHeuristic)                                                                  \
+    X(MatmulAlgoCheck)                                                                         \
     X(MatmulAlgoConfigGetAttribute)                                                            \
     X(Matmul)
 
@@ -36,5 +38,14 @@ typedef struct cublaslt_library {
 MUST_USE status cublaslt_open(cublaslt_library *out, const char *path, errbuf *err);
 
 void cublaslt_close(cublaslt_library *l);
+
+/* A call as a status; `what` is what was wanted. */
+static inline status cublaslt_status(cublasStatus_t s, const char *what, errbuf *err) {
+    if (s == CUBLAS_STATUS_SUCCESS) return ST_OK;
+    (void)cudaGetLastError(); /* that it may have met: the next call shall not report it */
+    if (s == CUBLAS_STATUS_ALLOC_FAILED) return fail(err, ST_NO_MEMORY, "no memory: %s", what);
+    return fail(err, ST_IO, "%s: cuBLASLt status %d", what, (int)s);
+}
+#define TRY_LT(call, what) TRY(cublaslt_status((call), (what), err))
 
 #endif

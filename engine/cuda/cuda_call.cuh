@@ -1,4 +1,4 @@
-/* cuda_call.cuh - a CUDA call as a status. Includes the C headers of the probe as C. */
+/* cuda_call.cuh - a CUDA call as a status. */
 #ifndef CUDA_CALL_CUH
 #define CUDA_CALL_CUH
 
@@ -10,9 +10,7 @@
 #include <string.h>
 
 extern "C" {
-#include "copy_timer.h"
-#include "gemm_timer.h"
-#include "probe_device.h"
+#include "status.h"
 }
 
 /* `what` is what was wanted: "device memory for the weights". */

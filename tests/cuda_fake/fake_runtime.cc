@@ -1,0 +1,211 @@
+/* fake_runtime.cc - errors, the device, kernels; see cuda_runtime.h. */
+#include "fake_state.h"
+
+#include <map>
+#include <stdio.h>
+
+std::recursive_mutex fake_lock;
+
+static long n_fallible, fails_at;
+static thread_local cudaError_t last_error;
+static std::map<const void *, int> shared_limits; /* of kernels that asked for more */
+
+/* ------------------------------------------------------------ errors */
+
+const char *cudaGetErrorName(cudaError_t error) {
+    switch (error) {
+#define X(name, value, text)                                                                   \
+    case name:                                                                                 \
+        return #name;
+        FAKE_CUDA_ERRORS(X)
+#undef X
+    }
+    return "unrecognized error code";
+}
+
+const char *cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+#define X(name, value, text)                                                                   \
+    case name:                                                                                 \
+        return text;
+        FAKE_CUDA_ERRORS(X)
+#undef X
+    }
+    return "unrecognized error code";
+}
+
+cudaError_t cudaGetLastError(void) {
+    cudaError_t e = last_error;
+    last_error = cudaSuccess;
+    return e;
+}
+
+cudaError_t cudaPeekAtLastError(void) {
+    return last_error;
+}
+
+cudaError_t fake_failed(cudaError_t e) {
+    return last_error = e;
+}
+
+bool fake_must_fail(void) {
+    n_fallible++;
+    if (n_fallible != fails_at) return false;
+    fails_at = 0;
+    return true;
+}
+
+void fake_fail_after(long n) {
+    guard g(fake_lock);
+    fails_at = n == 0 ? 0 : n_fallible + n;
+}
+
+long fake_fallible_calls(void) {
+    guard g(fake_lock);
+    return n_fallible;
+}
+
+/* ------------------------------------------------------------ the device */
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    return cudaDriverGetVersion(version);
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+    guard g(fake_lock);
+    MAY_FAIL(cudaErrorDevicesUnavailable);
+    return device == 0 ? cudaSuccess : fake_failed(cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    *device = 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
+    guard g(fake_lock);
+    MAY_FAIL(cudaErrorDevicesUnavailable);
+    if (device != 0) return fake_failed(cudaErrorInvalidDevice);
+    cudaDeviceProp p = {};
+    snprintf(p.name, sizeof(p.name), "fake device");
+    p.totalGlobalMem = fake_device_bytes;
+    p.sharedMemPerBlock = SHARED_DEFAULT_BYTES;
+    p.sharedMemPerBlockOptin = SHARED_MAX_BYTES;
+    p.sharedMemPerMultiprocessor = SHARED_MAX_BYTES + 1024;
+    p.multiProcessorCount = 8;
+    p.major = 9;
+    p.warpSize = 32;
+    p.maxThreadsPerBlock = THREADS_MAX;
+    p.maxThreadsPerMultiProcessor = 2 * THREADS_MAX;
+    p.regsPerMultiprocessor = 1 << 16;
+    p.l2CacheSize = 1 << 20;
+    p.asyncEngineCount = 2;
+    p.canMapHostMemory = 1;
+    *properties = p;
+    return cudaSuccess;
+}
+
+static int attribute_of(const cudaDeviceProp *p, cudaDeviceAttr attribute) {
+    switch (attribute) {
+    case cudaDevAttrMaxThreadsPerBlock:
+        return p->maxThreadsPerBlock;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+        return (int)p->sharedMemPerBlock;
+    case cudaDevAttrWarpSize:
+        return p->warpSize;
+    case cudaDevAttrMultiProcessorCount:
+        return p->multiProcessorCount;
+    case cudaDevAttrCanMapHostMemory:
+        return p->canMapHostMemory;
+    case cudaDevAttrL2CacheSize:
+        return p->l2CacheSize;
+    case cudaDevAttrAsyncEngineCount:
+        return p->asyncEngineCount;
+    case cudaDevAttrComputeCapabilityMajor:
+        return p->major;
+    case cudaDevAttrComputeCapabilityMinor:
+        return p->minor;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+        return (int)p->sharedMemPerMultiprocessor;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        return (int)p->sharedMemPerBlockOptin;
+    case cudaDevAttrClockRate:
+    case cudaDevAttrMemoryClockRate:
+        return 1000000; /* kHz */
+    }
+    return 0;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+    cudaDeviceProp p;
+    cudaError_t e = cudaGetDeviceProperties(&p, device);
+    if (e == cudaSuccess) *value = attribute_of(&p, attribute);
+    return e;
+}
+
+cudaError_t cudaDeviceGetPCIBusId(char *address, int n, int device) {
+    CHECK_VALUE(device == 0 && n > 0);
+    snprintf(address, (size_t)n, "0000:00:00.0");
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    *least = 0;
+    *greatest = -5;
+    return cudaSuccess;
+}
+
+/* ------------------------------------------------------------ launches */
+
+void fake_launch_body(const fake_shape &shape, cudaStream_t stream,
+                      const std::function<void()> &body) {
+    guard g(fake_lock);
+    const dim3 &grid = shape.grid, &threads = shape.block;
+    size_t n_threads = (size_t)threads.x * threads.y * threads.z;
+    auto limit = shared_limits.find(shape.kernel);
+    size_t shared_max =
+        (size_t)(limit == shared_limits.end() ? (int)SHARED_DEFAULT_BYTES : limit->second);
+    if (n_threads == 0 || n_threads > THREADS_MAX || threads.z > 64 || grid.x == 0 ||
+        grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 || grid.z == 0 ||
+        grid.z > 65535) {
+        fake_failed(cudaErrorInvalidConfiguration);
+        return;
+    }
+    if (shape.shared_bytes > shared_max) {
+        fake_failed(cudaErrorInvalidValue);
+        return;
+    }
+    fake_call call = fake_call_of(FAKE_LAUNCH);
+    call.name = shape.name;
+    (void)fake_enqueue(stream, call, [shape, body] { fake_run_grid(shape, body); });
+}
+
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value) {
+    guard g(fake_lock);
+    MAY_FAIL(cudaErrorLaunchFailure);
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
+    CHECK_VALUE(value >= 0 && value <= SHARED_MAX_BYTES);
+    shared_limits[kernel] = value;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *) {
+    guard g(fake_lock);
+    MAY_FAIL(cudaErrorInvalidDeviceFunction);
+    *attributes = {0, THREADS_MAX, 64, SHARED_DEFAULT_BYTES};
+    return cudaSuccess;
+}
+
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *n, const void *, int, size_t) {
+    *n = 1;
+    return cudaSuccess;
+}
