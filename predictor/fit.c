@@ -30,6 +30,21 @@ static void set_range(fit *f, const fit_points *points, const term *candidates,
     }
 }
 
+/* Relative errors of very short times weigh so much that terms which the others need can drop
+ * out. Nothing can be said of a point then. */
+static status log_ratios(double *ratio, const fit *f, const fit_rows *rows, errbuf *err) {
+    for (size_t i = 0; i < rows->n; i++) {
+        double trend_s = trend_value(&f->regression, rows->v + i * N_VARIABLES);
+        if (!(trend_s > 0))
+            return fail(err, ST_FORMAT,
+                        "the samples contradict each other: one of %g s would take 0 s by the "
+                        "best fit of all; measure more of them, where nothing else runs",
+                        rows->seconds[i]);
+        ratio[i] = log(rows->seconds[i] / trend_s);
+    }
+    return ST_OK;
+}
+
 /* Trend and table of some points, without quality. */
 static status fit_shape(fit *f, const fit_points *points, uint32_t n_sms, errbuf *err) {
     term_shape shape = {f->op, n_sms, f->n_heads, f->n_kv_heads};
@@ -40,9 +55,8 @@ static status fit_shape(fit *f, const fit_points *points, uint32_t n_sms, errbuf
     TRY(trend_fit(&f->regression, candidates, n_candidates, &rows, err));
     double *ratio = calloc(rows.n, sizeof(*ratio));
     if (!ratio) return fail(err, ST_NO_MEMORY, "out of memory for a fit");
-    for (size_t i = 0; i < rows.n; i++)
-        ratio[i] = log(rows.seconds[i] / trend_value(&f->regression, rows.v + i * N_VARIABLES));
-    status st = residual_table_make(&f->table, f->op, &rows, ratio, err);
+    status st = log_ratios(ratio, f, &rows, err);
+    if (st == ST_OK) st = residual_table_make(&f->table, f->op, &rows, ratio, err);
     free(ratio);
     return st;
 }
