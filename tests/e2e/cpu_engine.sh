@@ -13,10 +13,9 @@ crowd=(--workload 'fixed,prompt=12,output=40' --rate 20000 --limit 40 --seed 3)
 db=$work/p.db
 
 # Profile and fit of this machine.
-expect 0 profile --backend cpu --model "$model" --kv-blocks 600 --host-blocks 300 --block-size 4 \
+measure "$db" cpu llama --model "$model" --kv-blocks 600 --host-blocks 300 --block-size 4 \
   --max-seqs 16 --max-batched-tokens 128 --max-model-len 64 --iterations 60 --copies 24 \
-  --repeats 4 --precision 0.2 --threads 1 --profile "$db" --quiet
-expect 0 fit --profile "$db" --device cpu --model llama --quiet
+  --repeats 4 --precision 0.2 --threads 1
 
 # Under every policy the same tokens; simulated on the recorded times, the same decisions.
 first=

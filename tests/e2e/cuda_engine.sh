@@ -14,10 +14,9 @@ crowd=(--workload 'fixed,prompt=9,output=18' --rate 1000000 --limit 9 --seed 3)
 db=$work/p.db
 
 # Profile and fit of this device.
-expect 0 profile --backend cuda --model "$model" --kv-blocks 300 --host-blocks 64 --block-size 4 \
+measure "$db" cuda llama --model "$model" --kv-blocks 300 --host-blocks 64 --block-size 4 \
   --max-seqs 8 --max-batched-tokens 40 --max-model-len 40 --iterations 30 --copies 24 \
-  --repeats 2 --precision 0.5 --profile "$db" --quiet
-expect 0 fit --profile "$db" --device cuda --model llama --quiet
+  --repeats 2 --precision 0.5
 
 # serve NAME POLICY OPTION...: on the device, then simulated on the recorded times.
 serve() {

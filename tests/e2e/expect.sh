@@ -25,3 +25,19 @@ said() {
   cat "$work/said" >&2
   exit 1
 }
+
+# measure DB DEVICE MODEL OPTION...: profile and fit of a device that really takes time. Where
+# other programs run, samples may contradict each other: they are then measured again.
+measure() {
+  local db=$1 device=$2 model=$3 try
+  shift 3
+  for try in 1 2 3 4; do
+    rm -f "$db"
+    expect 0 profile --backend "$device" --profile "$db" --quiet "$@"
+    "$program" fit --profile "$db" --device "$device" --model "$model" --quiet \
+      >"$work/said" 2>&1 && return
+    said contradict
+    echo "measuring again ($try)"
+  done
+  expect 0 fit --profile "$db" --device "$device" --model "$model" --quiet
+}
