@@ -170,7 +170,7 @@ static status accept_all(cpu_executor *x, errbuf *err) {
     if (x->no_number)
         return fail(err, ST_FORMAT,
                     "the model gave a value that is no number for request %llu; its weights "
-                    "may hold some: `adaptivellm models --check DIR` looks",
+                    "may hold some: `adaptivellm models show DIR --check-weights` looks",
                     (unsigned long long)x->bad_request);
     batch_outputs_accept(&x->outputs, &x->tokens, &x->batch, x->picks.picked);
     return ST_OK;

@@ -155,7 +155,7 @@ static status say_bad(const cuda_executor *x, uint32_t bad_sample, status st, er
             return fail(
                 err, st,
                 "the model gave a value that is no number for request %llu; its weights "
-                "may hold some: `adaptivellm models show --check-weights DIR` looks",
+                "may hold some: `adaptivellm models show DIR --check-weights` looks",
                 (unsigned long long)x->tokens.rows[x->batch.seqs[i]].request_id);
     return st;
 }
