@@ -285,10 +285,10 @@ static void generate(loner *l, cpu_outcome *out, const cpu_case *c, uint32_t i) 
     for (n = 0; n < q->n_prompt; n++) l->tokens[n] = prompt_token(&l->prompts, q, n);
     while (n < q->n_prompt + n_output) {
         token_chunk chunk = {.tokens = l->tokens + n_computed,
-                               .n_tokens = n - n_computed,
-                               .n_before = n_computed,
-                               .blocks = l->blocks,
-                               .samples = true};
+                             .n_tokens = n - n_computed,
+                             .n_before = n_computed,
+                             .blocks = l->blocks,
+                             .samples = true};
         forward_run(l->forward, l->arena, &chunk, 1, l->logits);
         l->tokens[n] =
             sampler_pick(l->sampler, l->logits, &c->engine.sampling, q->id, n - q->n_prompt);

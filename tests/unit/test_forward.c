@@ -240,7 +240,7 @@ static void chunks_without_samples_have_no_logits(void **state) {
     run r;
     start(&r, m, (way){16, 1, LEN, true, false, true});
     token_chunk both[2] = {{r.other_tokens, OTHER_LEN, 0, r.other_blocks, false},
-                             {r.tokens, LEN, 0, r.blocks, true}};
+                           {r.tokens, LEN, 0, r.blocks, true}};
     float logits[2 * VOCAB];
     logits[VOCAB] = 77;
     forward_run(r.f, r.arena, both, 2, logits);

@@ -147,10 +147,10 @@ static void expect_sequence(rig *r, uint32_t i, uint32_t chunk_tokens) {
     for (uint32_t at = 0; at < sequence->n;) {
         uint32_t left = sequence->n - at, n = left < chunk_tokens ? left : chunk_tokens;
         const token_chunk chunk = {.tokens = sequence->ids + at,
-                                     .n_tokens = n,
-                                     .n_before = at,
-                                     .blocks = table_of(r, i, sequence->n),
-                                     .samples = true};
+                                   .n_tokens = n,
+                                   .n_before = at,
+                                   .blocks = table_of(r, i, sequence->n),
+                                   .samples = true};
         forward_run(r->f, r->arena, &chunk, 1, r->logits);
         at += n;
         expect_row(r, r->logits, i, at - 1);
@@ -175,9 +175,9 @@ static void expect_prefixes(rig *r) {
     token_chunk chunks[BATCH_MAX];
     for (uint32_t i = 0; i < sequence->n; i++)
         chunks[i] = (token_chunk){.tokens = sequence->ids,
-                                    .n_tokens = i + 1,
-                                    .blocks = table_of(r, i, sequence->n),
-                                    .samples = i % 3 != 0};
+                                  .n_tokens = i + 1,
+                                  .blocks = table_of(r, i, sequence->n),
+                                  .samples = i % 3 != 0};
     forward_run(r->f, r->arena, chunks, sequence->n, r->logits);
     for (uint32_t i = 0, row = 0; i < sequence->n; i++)
         if (chunks[i].samples)
@@ -203,13 +203,13 @@ typedef struct growing {
 } growing;
 
 static token_chunk next_chunk(const rig *r, const growing *g, uint32_t i,
-                                uint32_t chunk_tokens) {
+                              uint32_t chunk_tokens) {
     uint32_t left = g->n - g->n_computed, n = left < chunk_tokens ? left : chunk_tokens;
     return (token_chunk){.tokens = g->ids + g->n_computed,
-                           .n_tokens = n,
-                           .n_before = g->n_computed,
-                           .blocks = table_of(r, i, 2 * GOLDEN_TOKENS_MAX),
-                           .samples = n == left};
+                         .n_tokens = n,
+                         .n_before = g->n_computed,
+                         .blocks = table_of(r, i, 2 * GOLDEN_TOKENS_MAX),
+                         .samples = n == left};
 }
 
 /* One pass of all that have tokens to give, prompts in chunks beside decodes. */
