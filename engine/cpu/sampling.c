@@ -82,14 +82,17 @@ static double rank_first(sampler *s, uint32_t n, const float *logits) {
     return sum;
 }
 
+static bool keeps_all(const sampler *s, const sampling_options *o) {
+    return o->top_k == 0 || o->top_k >= s->vocab;
+}
+
 /* Ranks as many as top_k and top_p keep; their number, and their weight to *sum, which holds
  * that of all tokens. */
 static uint32_t keep(sampler *s, const sampling_options *o, const float *logits, double *sum) {
     heapify(s, logits);
-    bool all = o->top_k == 0 || o->top_k >= s->vocab;
+    bool all = keeps_all(s, o);
     uint32_t n = all ? s->vocab : o->top_k;
     if (!all) *sum = rank_first(s, n, logits);
-    if (all && o->top_p >= 1) return n;
     double least = o->top_p * *sum, kept = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t id = all ? pop(s, s->vocab - i, logits) : s->ids[s->vocab - 1 - i];
@@ -126,7 +129,7 @@ uint32_t sampler_pick(sampler *s, const float *logits, const sampling_options *o
         sum += s->weights[i];
     }
     uint32_t n_kept = s->vocab;
-    if (o->top_k || o->top_p < 1) n_kept = keep(s, o, logits, &sum);
+    if (!keeps_all(s, o) || o->top_p < 1) n_kept = keep(s, o, logits, &sum);
     uint64_t key = rng_bits(o->seed, STREAM_SAMPLING, request_id);
     return walk(s, n_kept, rng_uniform(key, STREAM_SAMPLING, index) * sum);
 }

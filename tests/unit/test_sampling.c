@@ -130,6 +130,19 @@ static void a_pick_does_not_depend_on_other_picks(void **state) {
     sampler_destroy(a), sampler_destroy(b), free(big);
 }
 
+/* Bit for bit, not in shares alone: what nothing is cut from is walked along in one way. */
+static void a_top_k_that_cuts_nothing_is_none(void **state) {
+    (void)state;
+    sampler *s = make_sampler(VOCAB);
+    for (uint32_t i = 0; i < 1000; i++) {
+        sampling_options o = {.temperature = 1, .top_p = 1, .seed = 3};
+        uint32_t token = sampler_pick(s, logits, &o, 7, i);
+        for (o.top_k = VOCAB; o.top_k < VOCAB + 2; o.top_k++)
+            assert_int_equal(sampler_pick(s, logits, &o, 7, i), token);
+    }
+    sampler_destroy(s);
+}
+
 static void options_out_of_range_are_refused(void **state) {
     (void)state;
     const sampling_options bad[] = {{-1, 0, 1, 0}, {NAN, 0, 1, 0}, {INFINITY, 0, 1, 0},
@@ -151,6 +164,7 @@ int main(void) {
         cmocka_unit_test(greedy_takes_the_lowest_of_the_likeliest),
         cmocka_unit_test(tokens_that_are_ruled_out_are_never_picked),
         cmocka_unit_test(a_pick_does_not_depend_on_other_picks),
+        cmocka_unit_test(a_top_k_that_cuts_nothing_is_none),
         cmocka_unit_test(options_out_of_range_are_refused),
     };
     return cmocka_run_group_tests_name("sampling", tests, NULL, NULL);
