@@ -75,11 +75,14 @@ bool plan_has_work(const plan *p) {
     return p->n_chunks || p->runs_cohort || p->n_copies;
 }
 
-bool plan_occupies_compute(const plan *p) {
-    if (p->n_chunks || p->runs_cohort) return true;
+bool plan_has_ordered_copies(const plan *p) {
     for (uint32_t i = 0; i < p->n_copies; i++)
         if (p->copies[i].ordered) return true;
     return false;
+}
+
+bool plan_occupies_compute(const plan *p) {
+    return p->n_chunks || p->runs_cohort || plan_has_ordered_copies(p);
 }
 
 /* The batch with padding, or without it and the first n_recomputed tokens of each chunk. */

@@ -80,6 +80,8 @@ uint32_t plan_drop_chunk(plan *p, uint32_t seq);
 /* Something to compute or to copy? */
 bool plan_has_work(const plan *p);
 
+bool plan_has_ordered_copies(const plan *p);
+
 /* Something that runs on the compute stream, ordered copies included? Otherwise there will be
  * no compute completion. */
 bool plan_occupies_compute(const plan *p);

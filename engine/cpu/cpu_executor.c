@@ -139,12 +139,6 @@ static status start_iteration(cpu_executor *x, errbuf *err) {
     return ST_OK;
 }
 
-static bool has_ordered(const plan *p) {
-    for (uint32_t i = 0; i < p->n_copies; i++)
-        if (p->copies[i].ordered) return true;
-    return false;
-}
-
 static status submit(void *context, const plan *p, errbuf *err) {
     cpu_executor *x = context;
     assert(!x->plan);
@@ -157,7 +151,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
     if (!plan_occupies_compute(p)) return push_copies(x, p, err);
     TRY(load(x, p, err));
     x->recompute_s = batch_recompute_s(x->config.costs, p);
-    x->has_ordered = has_ordered(p);
+    x->has_ordered = plan_has_ordered_copies(p);
     if (x->has_ordered) hold_copiers(x, true);
     TRY(push_copies(x, p, err));
     x->plan = p;

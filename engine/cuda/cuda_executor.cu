@@ -46,12 +46,6 @@ static status admit(void *context, const sequence_table *seqs, uint32_t seq,
     return token_table_admit(&x->tokens, &q->req, seq, n_output);
 }
 
-static bool has_ordered(const plan *p) {
-    for (uint32_t i = 0; i < p->n_copies; i++)
-        if (p->copies[i].ordered) return true;
-    return false;
-}
-
 /* Iterations until the first sequence gets its last token. */
 static uint32_t find_limit(const cuda_executor *x, const plan *p) {
     uint32_t limit = p->horizon;
@@ -104,7 +98,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
     if (!plan_occupies_compute(p)) return copy_streams_push(x->copies, p, NULL, err);
     TRY(load(x, p, err));
     x->recompute_s = batch_recompute_s(x->config.costs, p);
-    x->has_ordered = has_ordered(p);
+    x->has_ordered = plan_has_ordered_copies(p);
     TRY(push_ordered(x, p, err));
     if (x->batch.n > 0) TRY(push_iteration(x, err));
     /* What ordered copies take off the device may make room for asynchronous ones. */
