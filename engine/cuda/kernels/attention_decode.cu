@@ -261,11 +261,7 @@ static status launch(cudaStream_t stream, const attend_decode_args &a, bool whol
                      errbuf *err) {
     auto kernel = attend_decode_kernel<T, D>;
     constexpr int n_bytes = decode_shape<D>::SHARED_BYTES;
-    cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
-                                         cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
-    if (e != cudaSuccess)
-        return fail(err, ST_INVALID, "attend_decode: %d bytes of shared memory: %s", n_bytes,
-                    cudaGetErrorString(e));
+    TRY(allow_shared("attend_decode", (const void *)kernel, n_bytes, err));
     uint32_t n_parts = (a.n_heads / a.arena.n_kv_heads + HEADS - 1) / HEADS;
     LAUNCH(kernel, dim3(a.arena.n_kv_heads * n_parts, a.n_splits, a.rows.n_rows), N_WARPS * 32,
            n_bytes, stream, a, whole);
@@ -275,22 +271,9 @@ static status launch(cudaStream_t stream, const attend_decode_args &a, bool whol
 template <typename T>
 static status launch_width(cudaStream_t stream, const attend_decode_args &a, errbuf *err) {
     bool whole = a.arena.head_dim % PIECE == 0 && is_aligned(a.arena.values, 16);
-    switch (padded_head_dim(a.arena.head_dim)) {
-    case 16:
-        return launch<T, 16>(stream, a, whole, err);
-    case 32:
-        return launch<T, 32>(stream, a, whole, err);
-    case 64:
-        return launch<T, 64>(stream, a, whole, err);
-    case 80:
-        return launch<T, 80>(stream, a, whole, err);
-    case 96:
-        return launch<T, 96>(stream, a, whole, err);
-    case 128:
-        return launch<T, 128>(stream, a, whole, err);
-    default:
-        return launch<T, HEAD_DIM_MAX>(stream, a, whole, err);
-    }
+    return with_padded_head_dim(a.arena.head_dim, [&](auto width) {
+        return launch<T, decltype(width)::value>(stream, a, whole, err);
+    });
 }
 
 template <typename T>

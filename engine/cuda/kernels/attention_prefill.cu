@@ -214,11 +214,7 @@ static status launch(cudaStream_t stream, const attend_prefill_args &a, bool who
                      errbuf *err) {
     auto kernel = attend_prefill_kernel<T, D>;
     constexpr int n_bytes = prefill_shape<D>::SHARED_BYTES;
-    cudaError_t e = cudaFuncSetAttribute((const void *)kernel,
-                                         cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
-    if (e != cudaSuccess)
-        return fail(err, ST_INVALID, "attend_prefill: %d bytes of shared memory: %s", n_bytes,
-                    cudaGetErrorString(e));
+    TRY(allow_shared("attend_prefill", (const void *)kernel, n_bytes, err));
     LAUNCH(kernel, dim3(a.n_heads, a.n_tiles), N_WARPS * 32, n_bytes, stream, a, whole);
     return launched("attend_prefill", err);
 }
@@ -227,22 +223,9 @@ template <typename T>
 static status launch_width(cudaStream_t stream, const attend_prefill_args &a, errbuf *err) {
     bool whole = a.arena.head_dim % PIECE == 0 && a.q_stride % PIECE == 0 &&
                  is_aligned(a.q, 16) && is_aligned(a.out, 16) && is_aligned(a.arena.values, 16);
-    switch (padded_head_dim(a.arena.head_dim)) {
-    case 16:
-        return launch<T, 16>(stream, a, whole, err);
-    case 32:
-        return launch<T, 32>(stream, a, whole, err);
-    case 64:
-        return launch<T, 64>(stream, a, whole, err);
-    case 80:
-        return launch<T, 80>(stream, a, whole, err);
-    case 96:
-        return launch<T, 96>(stream, a, whole, err);
-    case 128:
-        return launch<T, 128>(stream, a, whole, err);
-    default:
-        return launch<T, HEAD_DIM_MAX>(stream, a, whole, err);
-    }
+    return with_padded_head_dim(a.arena.head_dim, [&](auto width) {
+        return launch<T, decltype(width)::value>(stream, a, whole, err);
+    });
 }
 
 status attend_prefill(cudaStream_t stream, device_dtype dtype, const attend_prefill_args *args,

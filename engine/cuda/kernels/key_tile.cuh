@@ -12,6 +12,8 @@
 
 #include <math.h>
 
+#include <type_traits>
+
 #include "tensor_core.cuh"
 
 enum { ROW_PAD = 8, PIECE = 8 /* numbers in 16 bytes */, HEAD_DIM_MAX = 256 };
@@ -26,6 +28,37 @@ static inline uint32_t padded_head_dim(uint32_t head_dim) {
     for (uint32_t width : widths)
         if (head_dim <= width) return width;
     return 0;
+}
+
+/* f(its width as a type: decltype(width)::value), for the width that holds head_dim. */
+template <class F> static inline status with_padded_head_dim(uint32_t head_dim, F f) {
+    switch (padded_head_dim(head_dim)) {
+    case 16:
+        return f(std::integral_constant<int, 16>());
+    case 32:
+        return f(std::integral_constant<int, 32>());
+    case 64:
+        return f(std::integral_constant<int, 64>());
+    case 80:
+        return f(std::integral_constant<int, 80>());
+    case 96:
+        return f(std::integral_constant<int, 96>());
+    case 128:
+        return f(std::integral_constant<int, 128>());
+    default:
+        return f(std::integral_constant<int, HEAD_DIM_MAX>());
+    }
+}
+
+/* Lets a kernel have n_bytes of dynamic shared memory; `name` is the launcher's. Asked for at
+ * each launch: it costs less than a microsecond, and what was granted is of one device. */
+static inline status allow_shared(const char *name, const void *kernel, int n_bytes,
+                                  errbuf *err) {
+    cudaError_t e =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes);
+    if (e == cudaSuccess) return ST_OK;
+    return fail(err, ST_INVALID, "%s: %d bytes of shared memory: %s", name, n_bytes,
+                cudaGetErrorString(e));
 }
 
 static inline bool is_aligned(const void *p, size_t n_bytes) {
