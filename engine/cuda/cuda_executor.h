@@ -70,21 +70,11 @@ MUST_USE status cuda_device_open(cuda_device *out, errbuf *err);
 /* Bytes of a block over all layers. */
 uint64_t cuda_executor_block_bytes(const model_config *c, uint32_t block_tokens);
 
-/* Bytes on the device of all but the KV blocks: weights, tables, activations by their larger
- * parts. ST_NO_MEMORY. */
-MUST_USE status cuda_executor_fixed_bytes(uint64_t *out, const cuda_executor_config *config,
-                                          errbuf *err);
-
 /* ST_INVALID: a setting that cannot be; ST_NO_MEMORY: it does not fit, with the numbers, before
  * anything is loaded; errors of cuda_device_open(). Release with out->destroy, which waits for
  * the device. */
 MUST_USE status cuda_executor_create(executor *out, const cuda_executor_config *config,
                                      errbuf *err);
-
-/* Copies the KV of a block of either memory to out[cuda_executor_block_bytes()]. For tests,
- * while nothing is outstanding. */
-MUST_USE status cuda_executor_read_block(const executor *e, bool on_host, uint32_t id,
-                                         void *out, errbuf *err);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,9 @@
 /* cuda_executor_make.cu - making the CUDA executor, and ending it. See cuda_executor.h. */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "cuda_call.cuh"
 #include "cuda_executor_state.cuh"
+#include "fill.cuh"
 
 extern "C" {
 #include "memory_check.h"
@@ -34,30 +34,27 @@ static device_pass_options pass_options(const cuda_executor_config *c) {
     return o;
 }
 
-status cuda_executor_fixed_bytes(uint64_t *out, const cuda_executor_config *config,
-                                 errbuf *err) {
-    size_t weights;
-    const device_pass_options o = pass_options(config);
-    TRY(device_model_bytes(&weights, config->shape, config->max_model_len, err));
-    *out = weights + device_pass_bytes(config->shape, &o);
-    return ST_OK;
-}
-
-/* Said with the numbers before anything is loaded. */
+/* Said with the numbers before anything is loaded. The pools come when algorithms are found. */
 static status check_memory(const cuda_executor *x, errbuf *err) {
     const double gib = 1024.0 * 1024 * 1024;
     const cuda_executor_config *c = &x->config;
     const uint64_t block = cuda_executor_block_bytes(x->shape, c->block_tokens);
-    uint64_t fixed, kv = ((uint64_t)c->n_device_blocks + 1) * block;
+    const uint64_t kv = ((uint64_t)c->n_device_blocks + 1) * block;
+    const device_pass_options o = pass_options(c);
     cuda_device d;
+    size_t weights;
     char what[96];
     TRY(cuda_device_open(&d, err));
-    TRY(cuda_executor_fixed_bytes(&fixed, c, err));
-    if (fixed + kv > d.free_bytes)
+    TRY(device_model_bytes(&weights, x->shape, c->max_model_len, err));
+    const device_pass_memory pass = device_pass_bytes(x->shape, &o, d.n_sms);
+    const uint64_t fixed = weights + pass.lasting, most = kv > pass.passing ? kv : pass.passing;
+    if (fixed + most > d.free_bytes)
         return fail(err, ST_NO_MEMORY,
-                    "%.2f GiB of KV and %.2f GiB of weights and activations are more than the "
-                    "%.2f GiB that are free on the %s (smaller pool: --kv-gib)",
-                    (double)kv / gib, (double)fixed / gib, (double)d.free_bytes / gib, d.name);
+                    "%.2f GiB of weights and activations and %.2f GiB %s are more than the "
+                    "%.2f GiB that are free on the %s",
+                    (double)fixed / gib, (double)most / gib,
+                    most == kv ? "of KV (smaller pool: --kv-gib)" : "to time products",
+                    (double)d.free_bytes / gib, d.name);
     snprintf(what, sizeof(what), "%.2f GiB of pinned KV (smaller pool: --host-gib)",
              (double)c->n_host_blocks * (double)block / gib);
     return memory_check(c->n_host_blocks * block, what, err);
@@ -66,8 +63,8 @@ static status check_memory(const cuda_executor *x, errbuf *err) {
 /* Numbers of the size that keys and values have: microbenchmarks attend to blocks that nobody
  * wrote, and zeros or what lay there would not cost the same. */
 static status fill_arenas(cuda_executor *x, size_t n_device, size_t n_host, errbuf *err) {
-    TRY(device_fill_random(x->device_blocks, n_device / 2, x->model.dtype, x->config.seed, 0.5f,
-                           err));
+    const fill_law law = {x->config.seed, 0, 0, 0.5f};
+    TRY(fill_random(0, x->device_blocks, n_device / 2, x->model.dtype, &law, err));
     for (size_t at = 0; at < n_host; at += n_device)
         TRY_CUDA(cudaMemcpy(x->host_blocks + at, x->device_blocks,
                             n_host - at < n_device ? n_host - at : n_device,
@@ -232,19 +229,5 @@ status cuda_executor_create(executor *out, const cuda_executor_config *config, e
     *out = executor{};
     cuda_executor_serve(out, x);
     out->destroy = destroy;
-    return ST_OK;
-}
-
-status cuda_executor_read_block(const executor *e, bool on_host, uint32_t id, void *out,
-                                errbuf *err) {
-    const cuda_executor *x = (const cuda_executor *)e->context;
-    assert(id < (on_host ? x->config.n_host_blocks : x->config.n_device_blocks));
-    const size_t bytes = cuda_executor_block_bytes(x->shape, x->config.block_tokens);
-    if (on_host) {
-        memcpy(out, x->host_blocks + id * bytes, bytes);
-        return ST_OK;
-    }
-    TRY_CUDA(cudaMemcpy(out, x->device_blocks + id * bytes, bytes, cudaMemcpyDeviceToHost),
-             "a block of KV");
     return ST_OK;
 }

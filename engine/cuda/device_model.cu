@@ -4,15 +4,15 @@
 #include <stdlib.h>
 
 #include "cuda_call.cuh"
-#include "sampling.cuh"
+#include "fill.cuh"
 
 extern "C" {
 #include "rope.h"
 #include "tensor_slots.h"
 }
 
-enum { GROUP_ALIGNMENT = 256, FILL_THREADS = 256 };
-static const size_t STAGED_VALUES = 1 << 22, FILL_BLOCKS = 4096;
+enum { GROUP_ALIGNMENT = 256 };
+static const size_t STAGED_VALUES = 1 << 22;
 
 /* ------------------------------------------------------------ what there is, and where */
 
@@ -159,42 +159,6 @@ static status upload_all(device_model *out, const model *m, const staging *s, er
     return ST_OK;
 }
 
-/* out[i] = mean + deviation * (a draw of mean 0 and deviation 1), the same for equal seeds.
- * Grid-stride; memory bound: writes 2 n bytes. */
-template <class T>
-__global__ static void fill_kernel(T *out, size_t n, uint64_t seed, uint64_t stream, float mean,
-                                   float deviation) {
-    size_t step = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
-        uint64_t bits = device_rng_bits(seed, stream, i);
-        float sum = 0; /* of four uniforms: variance 1 / 3 */
-        for (int part = 0; part < 4; part++) {
-            sum += (float)(bits & 0xffff) * (1.0f / 65536) - 0.5f;
-            bits >>= 16;
-        }
-        from_float(&out[i], mean + deviation * 1.7320508f * sum);
-    }
-}
-
-static status fill(void *out, size_t n, device_dtype dtype, uint64_t seed, uint64_t stream,
-                   float mean, float deviation, errbuf *err) {
-    size_t blocks = (n + FILL_THREADS - 1) / FILL_THREADS;
-    dim3 grid((unsigned)(blocks < FILL_BLOCKS ? blocks : FILL_BLOCKS)), block(FILL_THREADS);
-    if (n == 0) return ST_OK;
-    if (dtype == DEVICE_BF16)
-        LAUNCH(fill_kernel<__nv_bfloat16>, grid, block, 0, 0, (__nv_bfloat16 *)out, n, seed,
-               stream, mean, deviation);
-    else
-        LAUNCH(fill_kernel<__half>, grid, block, 0, 0, (__half *)out, n, seed, stream, mean,
-               deviation);
-    return launched("fill", err);
-}
-
-status device_fill_random(void *out, size_t n, device_dtype dtype, uint64_t seed,
-                          float deviation, errbuf *err) {
-    return fill(out, n, dtype, seed, 0, 0, deviation, err);
-}
-
 static status fill_all(device_model *out, uint64_t seed, errbuf *err) {
     tensor_slots slots;
     tensor_slots_of(&slots, out->config);
@@ -205,8 +169,8 @@ static status fill_all(device_model *out, uint64_t seed, errbuf *err) {
         float deviation =
             place.slot->role == TENSOR_MATRIX ? 0.5f / sqrtf((float)place.slot->cols) : 0.02f;
         const tensor_view *v = tensor_slots_view(&out->weights, &place);
-        TRY(fill((void *)v->data, values_of(v), out->dtype, seed, i, scale ? 1.0f : 0.0f,
-                 deviation, err));
+        const fill_law law = {seed, i, scale ? 1.0f : 0.0f, deviation};
+        TRY(fill_random(0, (void *)v->data, values_of(v), out->dtype, &law, err));
     }
     TRY_CUDA(cudaDeviceSynchronize(), "making weights up");
     return ST_OK;

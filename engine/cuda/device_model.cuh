@@ -38,10 +38,6 @@ MUST_USE status device_model_random(device_model *out, const model_config *c,
                                     device_dtype dtype, uint32_t n_positions, uint64_t seed,
                                     errbuf *err);
 
-/* Fills n numbers of dtype, mean 0, the same for equal seeds, on the default stream. ST_IO. */
-MUST_USE status device_fill_random(void *out, size_t n, device_dtype dtype, uint64_t seed,
-                                   float deviation, errbuf *err);
-
 /* Nothing that uses it may still run. */
 void device_model_finish(device_model *m);
 

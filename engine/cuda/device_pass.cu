@@ -6,12 +6,14 @@
 #include "cuda_call.cuh"
 #include "row_kernels.cuh"
 
+enum { QKV, O, UP, DOWN, HEAD, N_PRODUCTS };
+
 struct device_pass {
     const device_model *model;
     const model_config *config;
     device_pass_options options;
     gemm *products;
-    uint32_t qkv, o, up, down, head; /* their numbers in products */
+    uint32_t ids[N_PRODUCTS]; /* their numbers in products */
     uint32_t n_sms;
     char *memory; /* what the arrays are cut from */
     /* Rows as many as the products touch, numbers of 16 bit unless it says otherwise. */
@@ -37,24 +39,25 @@ static uint32_t heads_width(const model_config *c) {
 
 /* ------------------------------------------------------------ making */
 
+static void list_products(gemm_product out[N_PRODUCTS], const model_config *c) {
+    const uint32_t wide = c->gated_mlp ? 2 * c->n_ffn : c->n_ffn;
+    out[QKV] = {heads_width(c), c->hidden, false, c->qkv_bias, false, false};
+    out[O] = {c->hidden, q_width(c), false, c->o_bias, false, false};
+    out[UP] = {wide, c->hidden, false, c->mlp_bias, !c->gated_mlp, false};
+    out[DOWN] = {c->hidden, c->n_ffn, false, c->mlp_bias, false, false};
+    out[HEAD] = {c->vocab, c->hidden, true, false, false, false};
+}
+
+static uint32_t product_rows(const device_pass_options *o, int product) {
+    return product == HEAD ? o->max_samples : o->max_rows;
+}
+
 static status add_products(device_pass *p, errbuf *err) {
-    const model_config *c = p->config;
-    const uint32_t rows = p->options.max_rows;
-    gemm_product qkv = {heads_width(c), c->hidden, false, c->qkv_bias, false, false};
-    gemm_product o = {c->hidden, q_width(c), false, c->o_bias, false, false};
-    gemm_product up = {c->gated_mlp ? 2 * c->n_ffn : c->n_ffn,
-                       c->hidden,
-                       false,
-                       c->mlp_bias,
-                       !c->gated_mlp,
-                       false};
-    gemm_product down = {c->hidden, c->n_ffn, false, c->mlp_bias, false, false};
-    gemm_product head = {c->vocab, c->hidden, true, false, false, false};
-    TRY(gemm_add(p->products, &p->qkv, &qkv, rows, err));
-    TRY(gemm_add(p->products, &p->o, &o, rows, err));
-    TRY(gemm_add(p->products, &p->up, &up, rows, err));
-    TRY(gemm_add(p->products, &p->down, &down, rows, err));
-    return gemm_add(p->products, &p->head, &head, p->options.max_samples, err);
+    gemm_product all[N_PRODUCTS];
+    list_products(all, p->config);
+    for (int i = 0; i < N_PRODUCTS; i++)
+        TRY(gemm_add(p->products, &p->ids[i], &all[i], product_rows(&p->options, i), err));
+    return ST_OK;
 }
 
 static uint32_t splits_of(const device_pass *p, uint32_t n_rows) {
@@ -82,8 +85,9 @@ static void *cut(char *memory, size_t *at, size_t bytes) {
 
 static size_t cut_all(device_pass *p) {
     const model_config *c = p->config;
-    const size_t rows = gemm_rows_touched(p->products, p->options.max_rows);
-    const size_t samples = gemm_rows_touched(p->products, p->options.max_samples);
+    const bool deterministic = p->options.gemm.deterministic;
+    const size_t rows = gemm_rows_touched(deterministic, p->options.max_rows);
+    const size_t samples = gemm_rows_touched(deterministic, p->options.max_samples);
     size_t at = 0;
     p->x = cut(p->memory, &at, rows * c->hidden * 2);
     p->h = cut(p->memory, &at, rows * c->hidden * 2);
@@ -98,16 +102,19 @@ static size_t cut_all(device_pass *p) {
     return at;
 }
 
-/* The workspace of decoding is small beside the rest, and left out. */
-size_t device_pass_bytes(const model_config *c, const device_pass_options *o) {
-    const size_t rows = gemm_bucket(o->max_rows), samples = gemm_bucket(o->max_samples);
-    const size_t row_values = 3 * (size_t)c->hidden + heads_width(c) + q_width(c) +
-                              (size_t)c->n_ffn * (c->gated_mlp ? 3 : 1);
-    size_t widest = (size_t)c->n_ffn * (c->gated_mlp ? 2 : 1);
-    if (widest < heads_width(c)) widest = heads_width(c);
-    return rows * (row_values + widest + c->hidden) * 2 +
-           samples * (c->hidden + 2 * c->vocab) * 2 + o->gemm.workspace_bytes +
-           o->gemm.cold_bytes;
+device_pass_memory device_pass_bytes(const model_config *c, const device_pass_options *o,
+                                     uint32_t n_sms) {
+    gemm_product all[N_PRODUCTS];
+    gemm_scratch_bytes scratch = {};
+    device_pass p = {};
+    p.config = c;
+    p.options = *o;
+    p.n_sms = n_sms;
+    list_products(all, c);
+    for (int i = 0; i < N_PRODUCTS; i++)
+        gemm_scratch_grow(&scratch, &o->gemm, &all[i], product_rows(o, i));
+    return {cut_all(&p) + o->gemm.workspace_bytes,
+            scratch.w + scratch.x + scratch.out + scratch.bias};
 }
 
 static status reserve(device_pass *p, errbuf *err) {
@@ -283,11 +290,11 @@ static status attention(const step *s, uint32_t layer, const void *from) {
     device_pass *p = s->p;
     const layer_weights *w = &p->model->weights.layers[layer];
     const uint32_t n = s->batch->rows.n_rows;
-    TRY(multiply(s, p->qkv, p->heads, from, w->q.weight.data, w->q.bias.data, n));
+    TRY(multiply(s, p->ids[QKV], p->heads, from, w->q.weight.data, w->q.bias.data, n));
     TRY(place(s, layer));
     TRY(attend_tiles(s, layer));
     TRY(attend_single(s, layer));
-    return multiply(s, p->o, p->delta, p->mixed, w->o.weight.data, w->o.bias.data, n);
+    return multiply(s, p->ids[O], p->delta, p->mixed, w->o.weight.data, w->o.bias.data, n);
 }
 
 /* delta = down(act(up of from)) */
@@ -297,10 +304,11 @@ static status mlp(const step *s, uint32_t layer, const void *from) {
     const layer_weights *w = &p->model->weights.layers[layer];
     const linear_weights *first = c->gated_mlp ? &w->gate : &w->up;
     const uint32_t n = s->batch->rows.n_rows;
-    TRY(multiply(s, p->up, p->wide, from, first->weight.data, first->bias.data, n));
+    TRY(multiply(s, p->ids[UP], p->wide, from, first->weight.data, first->bias.data, n));
     if (c->gated_mlp)
         TRY(gate_rows(s->stream, p->model->dtype, p->gated, p->wide, n, c->n_ffn, s->err));
-    return multiply(s, p->down, p->delta, p->gated, w->down.weight.data, w->down.bias.data, n);
+    return multiply(s, p->ids[DOWN], p->delta, p->gated, w->down.weight.data, w->down.bias.data,
+                    n);
 }
 
 /* `delta` of the layer before is still to be added; so is this one's behind it. */
@@ -347,7 +355,7 @@ static status sample(const step *s) {
     TRY(finish_stream(s, &stream_end));
     TRY(gather_rows(s->stream, p->model->dtype, p->last, stream_end, s->batch->sample_rows,
                     s->batch->n_samples, c->hidden, s->err));
-    return multiply(s, p->head, p->logits, p->last, p->model->weights.head.data, NULL,
+    return multiply(s, p->ids[HEAD], p->logits, p->last, p->model->weights.head.data, NULL,
                     s->batch->n_samples);
 }
 

@@ -40,9 +40,12 @@ typedef struct pass_batch {
     const uint32_t *stopped; /* as in kernels; NULL: never */
 } pass_batch;
 
-/* Bytes on the device that a pass will take, the workspace of its products and what finding
- * their algorithms takes for a while included. */
-size_t device_pass_bytes(const model_config *c, const device_pass_options *o);
+/* Bytes on the device that a pass takes: for good, and while it finds algorithms. */
+typedef struct device_pass_memory {
+    size_t lasting, passing;
+} device_pass_memory;
+device_pass_memory device_pass_bytes(const model_config *c, const device_pass_options *o,
+                                     uint32_t n_sms);
 
 /* Memory for activations, and the products of all layers announced to a gemm of its own. The
  * arena's shape is that of the model. On error *out is not written. ST_INVALID: a shape that

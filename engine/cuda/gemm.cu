@@ -31,8 +31,8 @@ uint32_t gemm_bucket_rows(uint32_t index) {
     return 1u << index;
 }
 
-uint32_t gemm_rows_touched(const gemm *g, uint32_t n_rows) {
-    if (!g->options.deterministic) return gemm_bucket(n_rows);
+uint32_t gemm_rows_touched(bool deterministic, uint32_t n_rows) {
+    if (!deterministic) return gemm_bucket(n_rows);
     return (n_rows + GEMM_SLICE_ROWS - 1) / GEMM_SLICE_ROWS * GEMM_SLICE_ROWS;
 }
 

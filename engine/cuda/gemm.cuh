@@ -78,7 +78,15 @@ MUST_USE status gemm_add(gemm *g, uint32_t *id, const gemm_product *p, uint32_t 
 
 /* Rows of x that products of n_rows read, and of out that they write: the bucket, or whole
  * slices where deterministic. */
-uint32_t gemm_rows_touched(const gemm *g, uint32_t n_rows);
+uint32_t gemm_rows_touched(bool deterministic, uint32_t n_rows);
+
+/* Bytes on the device that gemm_prepare takes for a while to time one of these products of up
+ * to n_rows_max rows; among several, the largest counts. */
+typedef struct gemm_scratch_bytes {
+    size_t w, x, out, bias;
+} gemm_scratch_bytes;
+void gemm_scratch_grow(gemm_scratch_bytes *b, const gemm_options *o, const gemm_product *p,
+                       uint32_t n_rows_max);
 
 /* Pins a recorded algorithm for its bucket; the product has been added. ST_VERSION: made by
  * another library, device, dtype or mode. ST_INVALID: the library refuses it. ST_NOT_FOUND: no

@@ -1,18 +1,16 @@
 /* gemm_search.cu - finds the algorithm of each bucket. See gemm.cuh.
  *
  * What is timed is a graph of products on several copies of the weights, launched behind
- * another one like it, so that neither calls nor caches are in the window. Operands are random:
- * a device draws less power, and so runs faster, on zeros. */
+ * another one like it, so that neither calls nor caches are in the window. */
 #include <math.h>
 
+#include "fill.cuh"
 #include "gemm_state.cuh"
 
 enum { CANDIDATES = 8, N_REPEATS = 5, COPIES_MAX = 64 };
-enum { FILL_THREADS = 256, FILL_PER_THREAD = 8 };
-static const size_t fill_blocks_max = 1024;
-enum {
-    BIAS_OFFSET_BYTES = 16
-}; /* the heuristic takes a bias to be aligned as the one it sees */
+enum { COUNT_THREADS = 256 };
+/* The heuristic takes a bias to be aligned as the one it sees. */
+enum { BIAS_OFFSET_BYTES = 16 };
 static const double far_behind = 1.3; /* a candidate this slow in one repeat gets no other */
 
 typedef struct scratch {
@@ -26,39 +24,7 @@ typedef struct scratch {
 
 /* ------------------------------------------------------------ kernels */
 
-__device__ static uint32_t hash(size_t i) {
-    uint64_t z = (i + 1) * 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    return (uint32_t)((z ^ (z >> 27)) >> 32);
-}
-
-/* Writes n numbers spread over [-1, 1). Grid any, block FILL_THREADS, threads stride over the
- * numbers. Memory bound: writes n * 2 bytes. */
-template <class T> __global__ static void fill_random_kernel(T *out, size_t n) {
-    size_t stride = (size_t)gridDim.x * blockDim.x;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += stride)
-        from_float(&out[i], (float)(int32_t)hash(i) * (1.0f / 2147483648.0f));
-}
-
-/* Fills rows whose products cancel: the second half of a row repeats the first, the numbers
- * with the other sign if `negated`; the middle of an odd row is 0. The sum of a product of a
- * plain and a negated row is what its roundings leave, so another order of summation shows in
- * 16 bit as well. Numbers spread over five powers of two, that sums may round. All rows equal
- * if `equal`. Grid (n_rows), block FILL_THREADS. */
-template <class T>
-__global__ static void fill_cancelling_kernel(T *out, uint32_t n_in, bool negated, bool equal) {
-    T *row = out + (size_t)blockIdx.x * n_in;
-    uint32_t half = n_in / 2;
-    for (uint32_t i = threadIdx.x; i < half; i += blockDim.x) {
-        uint32_t bits = hash((equal ? 0 : (size_t)blockIdx.x * half) + i);
-        float x = (float)(int32_t)bits * (1.0f / 2147483648.0f) * (float)(1 << bits % 5);
-        from_float(&row[i], x);
-        from_float(&row[n_in - half + i], negated ? -x : x);
-    }
-    if (n_in % 2 > 0 && threadIdx.x == 0) from_float(&row[half], 0);
-}
-
-/* Counts the 16-bit words that differ from the first row's. Grid (n_rows), block FILL_THREADS.
+/* Counts the 16-bit words that differ from the first row's. Grid (n_rows), block COUNT_THREADS.
  */
 __global__ static void count_differing_kernel(uint32_t *n, const uint16_t *rows,
                                               uint32_t n_words) {
@@ -67,28 +33,10 @@ __global__ static void count_differing_kernel(uint32_t *n, const uint16_t *rows,
         if (row[i] != rows[i]) atomicAdd(n, 1u);
 }
 
-static status fill_random(const gemm *g, const scratch *s, char *out, size_t n_bytes,
-                          errbuf *err) {
-    size_t n = n_bytes / 2, n_blocks = n / (FILL_THREADS * FILL_PER_THREAD) + 1;
-    if (n_blocks > fill_blocks_max) n_blocks = fill_blocks_max;
-    unsigned grid = (unsigned)n_blocks;
-    if (g->options.dtype == DEVICE_BF16)
-        LAUNCH(fill_random_kernel<__nv_bfloat16>, grid, FILL_THREADS, 0, s->stream,
-               (__nv_bfloat16 *)out, n);
-    else
-        LAUNCH(fill_random_kernel<__half>, grid, FILL_THREADS, 0, s->stream, (__half *)out, n);
-    return launched("fill_random", err);
-}
-
-static status fill_cancelling(const gemm *g, const scratch *s, char *out, uint32_t n_rows,
-                              uint32_t n_in, bool negated, bool equal, errbuf *err) {
-    if (g->options.dtype == DEVICE_BF16)
-        LAUNCH(fill_cancelling_kernel<__nv_bfloat16>, n_rows, FILL_THREADS, 0, s->stream,
-               (__nv_bfloat16 *)out, n_in, negated, equal);
-    else
-        LAUNCH(fill_cancelling_kernel<__half>, n_rows, FILL_THREADS, 0, s->stream,
-               (__half *)out, n_in, negated, equal);
-    return launched("fill_cancelling", err);
+/* Spread as [-1, 1) is. */
+static status fill(const gemm *g, const scratch *s, char *out, size_t n_bytes, errbuf *err) {
+    const fill_law law = {0, 0, 0, 0.57735f};
+    return fill_random(s->stream, out, n_bytes / 2, g->options.dtype, &law, err);
 }
 
 /* ------------------------------------------------------------ scratch */
@@ -101,28 +49,29 @@ static size_t weight_bytes(const gemm_product *p) {
     return (size_t)2 * p->n_out * p->n_in;
 }
 
+void gemm_scratch_grow(gemm_scratch_bytes *b, const gemm_options *o, const gemm_product *p,
+                       uint32_t n_rows_max) {
+    size_t n_rows = o->deterministic ? GEMM_SLICE_ROWS : gemm_bucket(n_rows_max);
+    b->w = larger(b->w, larger(o->cold_bytes, weight_bytes(p) + BIAS_OFFSET_BYTES));
+    b->x = larger(b->x, 2 * n_rows * p->n_in);
+    b->out = larger(b->out, gemm_out_bytes(p) * n_rows * p->n_out);
+    b->bias = larger(b->bias, (size_t)2 * p->n_out);
+}
+
 static status allocate(gemm *g, scratch *s, errbuf *err) {
-    size_t x_bytes = 0, out_bytes = 0, bias_bytes = 0;
-    uint32_t begin, end;
-    s->w_bytes = g->options.cold_bytes;
-    for (uint32_t i = 0; i < g->n_entries; i++) {
-        const gemm_product *p = &g->entries[i]->product;
-        gemm_wanted(g, g->entries[i], &begin, &end);
-        size_t n_rows = gemm_bucket_rows(end - 1);
-        s->w_bytes = larger(s->w_bytes, weight_bytes(p) + BIAS_OFFSET_BYTES);
-        x_bytes = larger(x_bytes, 2 * n_rows * p->n_in);
-        bias_bytes = larger(bias_bytes, (size_t)2 * p->n_out);
-        out_bytes = larger(out_bytes, gemm_out_bytes(p) * n_rows * p->n_out);
-    }
-    TRY_CUDA(cudaMalloc(&s->w, s->w_bytes), "device memory to time products");
-    TRY_CUDA(cudaMalloc(&s->x, x_bytes), "device memory to time products");
-    TRY_CUDA(cudaMalloc(&s->out, out_bytes), "device memory to time products");
-    TRY_CUDA(cudaMalloc(&s->zeros, bias_bytes), "device memory to time products");
+    gemm_scratch_bytes b = {};
+    for (uint32_t i = 0; i < g->n_entries; i++)
+        gemm_scratch_grow(&b, &g->options, &g->entries[i]->product, g->entries[i]->n_rows_max);
+    s->w_bytes = b.w;
+    TRY_CUDA(cudaMalloc(&s->w, b.w), "device memory to time products");
+    TRY_CUDA(cudaMalloc(&s->x, b.x), "device memory to time products");
+    TRY_CUDA(cudaMalloc(&s->out, b.out), "device memory to time products");
+    TRY_CUDA(cudaMalloc(&s->zeros, b.bias), "device memory to time products");
     TRY_CUDA(cudaMalloc(&s->n_differ, sizeof(*s->n_differ)), "device memory to time products");
-    TRY_CUDA(cudaMemsetAsync(s->zeros, 0, bias_bytes, s->stream), "a bias");
-    TRY(fill_random(g, s, s->w, s->w_bytes, err));
-    TRY(fill_random(g, s, s->out, out_bytes, err));
-    return fill_random(g, s, s->x, x_bytes, err);
+    TRY_CUDA(cudaMemsetAsync(s->zeros, 0, b.bias, s->stream), "a bias");
+    TRY(fill(g, s, s->w, b.w, err));
+    TRY(fill(g, s, s->out, b.out, err));
+    return fill(g, s, s->x, b.x, err);
 }
 
 static status make_scratch(gemm *g, scratch *s, errbuf *err) {
@@ -228,13 +177,14 @@ static status rows_agree(gemm *g, bool *agree, const scratch *s, gemm_entry *e, 
     uint32_t n_rows = gemm_bucket_rows(index), n_differ = 0;
     size_t row_bytes = gemm_out_bytes(p) * p->n_out;
     gemm_operands o = {s->out, s->x, s->w, s->zeros};
-    TRY(fill_cancelling(g, s, s->w, p->n_out, p->n_in, true, false, err));
-    TRY(fill_cancelling(g, s, s->x, n_rows, p->n_in, false, true, err));
+    const device_dtype dtype = g->options.dtype;
+    TRY(fill_cancelling(s->stream, s->w, p->n_out, p->n_in, dtype, true, false, err));
+    TRY(fill_cancelling(s->stream, s->x, n_rows, p->n_in, dtype, false, true, err));
     /* Nothing to add to: it would hide what the sums leave. */
     TRY_CUDA(cudaMemsetAsync(s->out, 0, row_bytes * n_rows, s->stream), "products");
     TRY(gemm_multiply(g, s->stream, e, index, &o, err));
     TRY_CUDA(cudaMemsetAsync(s->n_differ, 0, sizeof(*s->n_differ), s->stream), "products");
-    LAUNCH(count_differing_kernel, n_rows, FILL_THREADS, 0, s->stream, s->n_differ,
+    LAUNCH(count_differing_kernel, n_rows, COUNT_THREADS, 0, s->stream, s->n_differ,
            (const uint16_t *)s->out, (uint32_t)(row_bytes / 2));
     TRY(launched("count_differing", err));
     TRY_CUDA(cudaStreamSynchronize(s->stream), "products");

@@ -16,19 +16,7 @@ uint64_t cuda_executor_block_bytes(const model_config *c, uint32_t block_tokens)
     return model_config_kv_bytes(c, 2) * block_tokens;
 }
 
-status cuda_executor_fixed_bytes(uint64_t *out, const cuda_executor_config *config,
-                                 errbuf *err) {
-    (void)out, (void)config;
-    return fail(err, ST_NOT_FOUND, "%s", why);
-}
-
 status cuda_executor_create(executor *out, const cuda_executor_config *config, errbuf *err) {
     (void)out, (void)config;
-    return fail(err, ST_NOT_FOUND, "%s", why);
-}
-
-status cuda_executor_read_block(const executor *e, bool on_host, uint32_t id, void *out,
-                                errbuf *err) {
-    (void)e, (void)on_host, (void)id, (void)out;
     return fail(err, ST_NOT_FOUND, "%s", why);
 }

@@ -50,7 +50,7 @@ serve half vllm-v1 --dtype fp16
 expect 2 replay --backend cuda "${crowd[@]}" --model llama-2-7b
 said 'weights random'
 expect 1 replay --backend cuda "${crowd[@]}" --model llama-2-7b --weights random --kv-gib 1
-said 'GiB of KV and .* GiB of weights'
+said 'GiB of weights and activations and .* GiB'
 expect 2 replay --backend cpu "${crowd[@]}" --model "$model" --weights random
 expect 2 replay --backend cuda "${crowd[@]}" --model "$model" --dtype fp8
 said 'bf16 or fp16'

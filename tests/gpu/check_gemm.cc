@@ -113,10 +113,10 @@ struct operands {
     }
 };
 
-static int check_product(gemm *g, device_dtype d, const gemm_product *p, uint32_t id,
-                         uint32_t n_rows) {
+static int check_product(gemm *g, device_dtype d, bool deterministic, const gemm_product *p,
+                         uint32_t id, uint32_t n_rows) {
     name_product("", d, p, n_rows);
-    operands o(p, d, n_rows, gemm_rows_touched(g, n_rows));
+    operands o(p, d, n_rows, gemm_rows_touched(deterministic, n_rows));
     gemm_operands at = o.on_device();
     CHECK_OK(gemm_run(g, 0, id, &at, n_rows, &err));
     o.check_result();
@@ -145,7 +145,8 @@ static int check_products(device_dtype d, bool deterministic) {
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t n_rows : {1u, 2u, 3u, 16u, 17u, 100u})
             if (n_rows <= gemm_cases[i].n_rows_max)
-                n_failed += check_product(g, d, &gemm_cases[i].product, ids[i], n_rows);
+                n_failed +=
+                    check_product(g, d, deterministic, &gemm_cases[i].product, ids[i], n_rows);
     gemm_destroy(g);
     return n_failed;
 }
@@ -173,7 +174,7 @@ static int check_row_alone(device_dtype d, const gemm_product *p) {
     if (!g) return check_end();
     CHECK_OK(gemm_add(g, &id, p, n_rows, &err));
     CHECK_OK(gemm_prepare(g, NULL, NULL, &err));
-    CHECK(gemm_rows_touched(g, 1) == 64 && gemm_rows_touched(g, 100) == 128);
+    CHECK(gemm_rows_touched(true, 1) == 64 && gemm_rows_touched(true, 100) == 128);
     operands many(p, d, n_rows, 128);
     gemm_operands at = many.on_device();
     CHECK_OK(gemm_run(g, 0, id, &at, n_rows, &err));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "device_rng.cuh"
 #include "sampling.cuh"
 
 extern "C" {

@@ -6,6 +6,8 @@
  * the weight reaches what is needed. */
 #include "sampling.cuh"
 
+#include "device_rng.cuh"
+
 #include <math.h>
 
 /* 32 warps, so that one warp's lanes hold what all warps summed. */
