@@ -36,6 +36,10 @@ static void sleep_until(cuda_executor *x, int64_t until_ns) {
     (void)nanosleep(&t, NULL);
 }
 
+static status failure_of(const cuda_executor *x, errbuf *err) {
+    return x->failed == ST_OK ? ST_OK : fail(err, x->failed, "%s", x->failure.text);
+}
+
 /* ------------------------------------------------------------ plans in */
 
 static status admit(void *context, const sequence_table *seqs, uint32_t seq,
@@ -91,6 +95,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
     assert(!x->at_hand);
     assert(p->horizon >= 1 && p->horizon <= HORIZON_MAX);
     assert(p->horizon == 1 || p->n_chunks == 0);
+    TRY(failure_of(x, err));
     x->start_ns = now_ns(x);
     x->ordered_copy_s = 0;
     x->n_done = x->n_pushed = x->outputs.n_finished = 0;
@@ -227,8 +232,7 @@ static status look_at_compute(cuda_executor *x, bool *over, int64_t until_ns, er
     return push_ahead(x, until_ns, err);
 }
 
-static status next(void *context, int64_t until_ns, completion *out, errbuf *err) {
-    cuda_executor *x = (cuda_executor *)context;
+static status wait_for_one(cuda_executor *x, int64_t until_ns, completion *out, errbuf *err) {
     for (;;) {
         bool found = false;
         TRY(take_copy(x, &found, out, err));
@@ -247,6 +251,16 @@ static status next(void *context, int64_t until_ns, completion *out, errbuf *err
             sleep_until(x, until_ns);
         }
     }
+}
+
+/* Iterations of a plan that went well before one that did not are reported first. */
+static status next(void *context, int64_t until_ns, completion *out, errbuf *err) {
+    cuda_executor *x = (cuda_executor *)context;
+    TRY(failure_of(x, err));
+    x->failed = wait_for_one(x, until_ns, out, &x->failure);
+    if (x->failed == ST_OK || !x->at_hand || x->n_done == 0) return failure_of(x, err);
+    report_compute(x, out);
+    return ST_OK;
 }
 
 static void usage(void *context, executor_usage *out) {

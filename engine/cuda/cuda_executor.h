@@ -13,7 +13,8 @@
  * slower (no graphs, products in slices).
  *
  * After an error of the device its executor is good for nothing but destroy, which gives all
- * memory back. Threads: one owner. */
+ * memory back. Iterations of a plan that had ended well by then are reported before the error.
+ * Threads: one owner. */
 #ifndef CUDA_EXECUTOR_H
 #define CUDA_EXECUTOR_H
 

@@ -41,6 +41,8 @@ typedef struct cuda_executor {
     uint32_t n_pushed, n_done;
     int64_t start_ns, end_ns[HORIZON_MAX];
     double ordered_copy_s, recompute_s;
+    status failed; /* what went wrong, once it has: said by all later calls */
+    errbuf failure;
     double compute_s, link_s; /* busy so far */
     int64_t link_until_ns;
 } cuda_executor;

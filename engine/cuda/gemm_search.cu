@@ -51,7 +51,7 @@ static size_t weight_bytes(const gemm_product *p) {
 
 void gemm_scratch_grow(gemm_scratch_bytes *b, const gemm_options *o, const gemm_product *p,
                        uint32_t n_rows_max) {
-    size_t n_rows = o->deterministic ? GEMM_SLICE_ROWS : gemm_bucket(n_rows_max);
+    size_t n_rows = o->deterministic ? (size_t)GEMM_SLICE_ROWS : gemm_bucket(n_rows_max);
     b->w = larger(b->w, larger(o->cold_bytes, weight_bytes(p) + BIAS_OFFSET_BYTES));
     b->x = larger(b->x, 2 * n_rows * p->n_in);
     b->out = larger(b->out, gemm_out_bytes(p) * n_rows * p->n_out);

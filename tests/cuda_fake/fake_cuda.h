@@ -1,4 +1,12 @@
-/* fake_cuda.h - what a test sees and sets behind the fake of CUDA. Plain C. */
+/* fake_cuda.h - what a test sees and sets behind the fake of CUDA. Plain C.
+ *
+ * A program as a whole is set by its environment:
+ *   FAKE_CUDA_DEVICES=0      there is no device
+ *   FAKE_CUDA_DRIVER=N       version of the driver, 13000 unless set; 0: there is none
+ *   FAKE_CUDA_CAPABILITY=N   90 unless set
+ *   FAKE_CUDA_BUSY=1         another program has the device for itself
+ *   FAKE_CUDA_LOST_IN=NAME   the device is lost to an illegal address when a kernel whose name
+ *   FAKE_CUDA_LOST_AT=N      holds NAME runs for the N-th time: it and all later calls fail */
 #ifndef FAKE_CUDA_H
 #define FAKE_CUDA_H
 

@@ -3,10 +3,12 @@
 
 #include <map>
 #include <stdio.h>
+#include <stdlib.h>
 
 std::recursive_mutex fake_lock;
 
 static long n_fallible, fails_at;
+static bool lost; /* the device, by what a kernel did */
 static thread_local cudaError_t last_error;
 static std::map<const void *, int> shared_limits; /* of kernels that asked for more */
 
@@ -40,16 +42,23 @@ cudaError_t cudaGetLastError(void) {
     return e;
 }
 
+/* A number that a program's environment sets. */
+static long from_environment(const char *name, long otherwise) {
+    const char *text = getenv(name);
+    return text ? strtol(text, NULL, 10) : otherwise;
+}
+
 cudaError_t cudaPeekAtLastError(void) {
     return last_error;
 }
 
 cudaError_t fake_failed(cudaError_t e) {
-    return last_error = e;
+    return last_error = lost ? cudaErrorIllegalAddress : e;
 }
 
 bool fake_must_fail(void) {
     n_fallible++;
+    if (lost) return true;
     if (n_fallible != fails_at) return false;
     fails_at = 0;
     return true;
@@ -68,21 +77,24 @@ long fake_fallible_calls(void) {
 /* ------------------------------------------------------------ the device */
 
 cudaError_t cudaDriverGetVersion(int *version) {
-    *version = 13000;
+    *version = (int)from_environment("FAKE_CUDA_DRIVER", 13000);
     return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int *version) {
-    return cudaDriverGetVersion(version);
+    *version = 13000;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
-    *count = 1;
-    return cudaSuccess;
+    *count = (int)from_environment("FAKE_CUDA_DEVICES", 1);
+    return *count > 0 ? cudaSuccess : fake_failed(cudaErrorNoDevice);
 }
 
 cudaError_t cudaSetDevice(int device) {
     guard g(fake_lock);
     MAY_FAIL(cudaErrorDevicesUnavailable);
+    if (from_environment("FAKE_CUDA_BUSY", 0) > 0)
+        return fake_failed(cudaErrorDevicesUnavailable);
     return device == 0 ? cudaSuccess : fake_failed(cudaErrorInvalidDevice);
 }
 
@@ -102,7 +114,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     p.sharedMemPerBlockOptin = SHARED_MAX_BYTES;
     p.sharedMemPerMultiprocessor = SHARED_MAX_BYTES + 1024;
     p.multiProcessorCount = 8;
-    p.major = 9;
+    p.major = (int)from_environment("FAKE_CUDA_CAPABILITY", 90) / 10;
+    p.minor = (int)from_environment("FAKE_CUDA_CAPABILITY", 90) % 10;
     p.warpSize = 32;
     p.maxThreadsPerBlock = THREADS_MAX;
     p.maxThreadsPerMultiProcessor = 2 * THREADS_MAX;
@@ -166,6 +179,15 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
 
 /* ------------------------------------------------------------ launches */
 
+/* Whether the device is lost by this run of a kernel, or was before. */
+static bool loses_device(const char *kernel) {
+    static long n_runs;
+    const char *name = getenv("FAKE_CUDA_LOST_IN");
+    if (!lost && name && strstr(kernel, name))
+        lost = ++n_runs == from_environment("FAKE_CUDA_LOST_AT", 1);
+    return lost;
+}
+
 void fake_launch_body(const fake_shape &shape, cudaStream_t stream,
                       const std::function<void()> &body) {
     guard g(fake_lock);
@@ -186,7 +208,9 @@ void fake_launch_body(const fake_shape &shape, cudaStream_t stream,
     }
     fake_call call = fake_call_of(FAKE_LAUNCH);
     call.name = shape.name;
-    (void)fake_enqueue(stream, call, [shape, body] { fake_run_grid(shape, body); });
+    (void)fake_enqueue(stream, call, [shape, body] {
+        if (!loses_device(shape.name)) fake_run_grid(shape, body);
+    });
 }
 
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value) {

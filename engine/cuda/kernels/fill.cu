@@ -22,7 +22,7 @@ template <class T> __global__ static void fill_random_kernel(T *out, size_t n, f
 status fill_random(cudaStream_t stream, void *out, size_t n, device_dtype dtype,
                    const fill_law *law, errbuf *err) {
     size_t blocks = (n + FILL_THREADS - 1) / FILL_THREADS;
-    dim3 grid((unsigned)(blocks < FILL_BLOCKS_MAX ? blocks : FILL_BLOCKS_MAX));
+    dim3 grid((unsigned)(blocks < FILL_BLOCKS_MAX ? blocks : (size_t)FILL_BLOCKS_MAX));
     if (n == 0) return ST_OK;
     if (dtype == DEVICE_BF16)
         LAUNCH(fill_random_kernel<__nv_bfloat16>, grid, FILL_THREADS, 0, stream,
