@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "algorithm_cache.h"
 #include "bench_design.h"
 #include "cpu_executor.h"
 #include "cuda_executor.h"
@@ -96,7 +97,6 @@ static status read_shape(engine_setup *s, const char *given, const char *device,
     return s->name ? ST_OK : fail(err, ST_NO_MEMORY, "out of memory");
 }
 
-/* auto: as the weights say, bf16 where they are wider. */
 static status read_options(engine_setup *s, const run_settings *o, errbuf *err) {
     if (o->weights && strcmp(o->weights, "random") != 0 && strcmp(o->weights, "model") != 0)
         return fail(err, ST_INVALID, "--weights is model or random, not '%s'", o->weights);
@@ -110,10 +110,11 @@ static status build(engine_setup *s, const char *device, const run_settings *o, 
     s->on_cuda = strcmp(device, CUDA_DEVICE) == 0;
     TRY(read_options(s, o, err));
     TRY(read_shape(s, o->model, device, err));
+    /* Where nothing is said, as the weights are; bf16 where they are wider. */
     s->half = o->dtype ? strcmp(o->dtype, "fp16") == 0 : s->shape.dtype == TENSOR_F16;
     model_config_spec(&s->spec, &s->shape, s->name, s->on_cuda ? 2 : sizeof(float));
+    if (s->on_cuda) return describe_cuda(&s->device, strcmp(o->backend, CUDA_DEVICE) == 0, err);
     s->device = describe_machine();
-    if (s->on_cuda) TRY(describe_cuda(&s->device, strcmp(o->backend, CUDA_DEVICE) == 0, err));
     return ST_OK;
 }
 
@@ -157,59 +158,50 @@ static status check_memory(const engine_setup *c, const scheduler_config *k, err
     return memory_check(kv_bytes + weight_bytes, what, err);
 }
 
-static sampling_options sampling_of(const run_settings *o) {
-    return (sampling_options){.temperature = o->temperature,
-                              .top_k = o->top_k,
-                              .top_p = o->top_p,
-                              .seed = o->trace.seed};
+static engine_config common_config(const scheduler_config *k, const run_settings *o,
+                                   output_log *outputs) {
+    return (engine_config){.block_tokens = k->block_tokens,
+                           .n_device_blocks = k->n_device_blocks,
+                           .n_host_blocks = k->n_host_blocks,
+                           .max_batched_tokens = k->max_batched_tokens,
+                           .deterministic = o->deterministic,
+                           .stops_at_eos = o->eos,
+                           .seed = o->trace.seed,
+                           .sampling = {.temperature = o->temperature,
+                                        .top_k = o->top_k,
+                                        .top_p = o->top_p,
+                                        .seed = o->trace.seed},
+                           .costs = k->costs,
+                           .finished = outputs ? output_log_add : NULL,
+                           .finished_context = outputs};
 }
 
 static status make_cpu(executor *out, engine_setup *s, const scheduler_config *k,
                        const run_settings *o, output_log *outputs, errbuf *err) {
     TRY(check_memory(s, k, err));
     if (!s->model) TRY(model_open(&s->model, s->dir, false, err));
-    cpu_executor_config config = cpu_executor_defaults();
-    config.model = s->model;
-    config.block_tokens = k->block_tokens;
-    config.n_device_blocks = k->n_device_blocks;
-    config.n_host_blocks = k->n_host_blocks;
-    config.max_batched_tokens = k->max_batched_tokens;
-    config.n_threads = o->threads;
-    config.deterministic = o->deterministic;
-    config.stops_at_eos = o->eos;
-    config.seed = o->trace.seed;
-    config.sampling = sampling_of(o);
-    config.costs = k->costs;
-    if (outputs) {
-        config.finished = output_log_add;
-        config.finished_context = outputs;
-    }
+    const cpu_executor_config config = {
+        .model = s->model, .n_threads = o->threads, .common = common_config(k, o, outputs)};
     return cpu_executor_create(out, &config, err);
 }
 
 static status make_cuda(executor *out, engine_setup *s, const scheduler_config *k,
                         const run_settings *o, output_log *outputs, errbuf *err) {
     if (!s->model && !s->random) TRY(model_open(&s->model, s->dir, false, err));
-    cuda_executor_config config = cuda_executor_defaults();
-    config.weights = s->model;
-    config.shape = s->model ? model_config_of(s->model) : &s->shape;
-    config.half = s->half;
-    config.block_tokens = k->block_tokens;
-    config.n_device_blocks = k->n_device_blocks;
-    config.n_host_blocks = k->n_host_blocks;
-    config.max_batched_tokens = k->max_batched_tokens;
-    config.max_seqs = k->max_seqs + BENCH_CHUNKS_MAX; /* microbenchmarks have these beside */
-    config.max_model_len = k->max_model_len;
-    config.deterministic = o->deterministic;
-    config.stops_at_eos = o->eos;
-    config.seed = o->trace.seed;
-    config.sampling = sampling_of(o);
-    config.costs = k->costs;
-    if (outputs) {
-        config.finished = output_log_add;
-        config.finished_context = outputs;
-    }
-    return cuda_executor_create(out, &config, err);
+    cuda_executor_config config = {
+        .weights = s->model,
+        .shape = s->model ? model_config_of(s->model) : &s->shape,
+        .half = s->half,
+        .max_seqs = k->max_seqs + BENCH_CHUNKS_MAX, /* microbenchmarks have these beside */
+        .max_model_len = k->max_model_len,
+        .common = common_config(k, o, outputs)};
+    algorithm_cache algorithms;
+    status st = algorithm_cache_read(&algorithms, o->profile, o->quiet, err);
+    algorithm_cache_attach(&algorithms, &config);
+    if (st == ST_OK) st = cuda_executor_create(out, &config, err);
+    if (st == ST_OK) algorithm_cache_keep(&algorithms);
+    algorithm_cache_finish(&algorithms);
+    return st;
 }
 
 status engine_setup_executor(executor *out, engine_setup *s, const scheduler_config *config,

@@ -37,9 +37,10 @@ const device_spec *engine_setup_device(const engine_setup *s);
 const model_spec *engine_setup_model(const engine_setup *s);
 
 /* Opens the model, if that is not done yet, and makes an executor with the pools and limits of
- * config. Outputs go to the log, which may be NULL. ST_NO_MEMORY, before anything is loaded:
- * the pools and weights are more than there is, with the figures. Errors of model_open(),
- * cpu_executor_create() and cuda_executor_create(). */
+ * config. Outputs go to the log, which may be NULL. What a CUDA engine finds out about its
+ * products is kept in settings->profile, if there is one. ST_NO_MEMORY, before anything is
+ * loaded: the pools and weights are more than there is, with the figures. Errors of
+ * model_open(), cpu_executor_create() and cuda_executor_create(). */
 MUST_USE status engine_setup_executor(executor *out, engine_setup *s,
                                       const scheduler_config *config,
                                       const run_settings *settings, output_log *outputs,

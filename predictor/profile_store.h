@@ -3,7 +3,8 @@
  * A profile is one set of samples: one table that was imported, or one run of the
  * microbenchmarks, on one device, for one model (or none: plain kernels) and one number of
  * tensor-parallel devices. Its samples never change. A fit belongs to a device, a model, a tp,
- * an operation and a part; a newer one takes its place.
+ * an operation and a part; a newer one takes its place. Beside them lie the algorithms that an
+ * engine found for its products, so that its next start is a short one.
  *
  * Must not know: how a table is read (import.h), how a fit is made or what its JSON means.
  * Order:   samples come back in the order in which they were added.
@@ -86,6 +87,12 @@ typedef struct profile_summaries {
     size_t n;
 } profile_summaries;
 
+/* Algorithms that an engine found for its products, a line each, in the engine's own words. */
+typedef struct stored_algorithms {
+    char **lines; /* [n] in the order in which they were stored */
+    size_t n;
+} stored_algorithms;
+
 /* Opens path, or makes it when mode is DATABASE_CREATE. On error *out is not written. */
 MUST_USE status profile_store_open(profile_store **out, const char *path, database_mode mode,
                                    errbuf *err);
@@ -119,6 +126,15 @@ void stored_fits_finish(stored_fits *fits);
 /* Describes all that is stored. */
 MUST_USE status profile_store_list(profile_store *s, profile_summaries *out, errbuf *err);
 void profile_summaries_finish(profile_summaries *list);
+
+/* Stores lines that are not there yet, all or none. */
+MUST_USE status profile_store_save_algorithms(profile_store *s, const char *const *lines,
+                                              size_t n, errbuf *err);
+
+/* Reads all lines; none is not an error. */
+MUST_USE status profile_store_read_algorithms(profile_store *s, stored_algorithms *out,
+                                              errbuf *err);
+void stored_algorithms_finish(stored_algorithms *all);
 
 /* Adds the profiles of another file that are not in this one, in one transaction. Fits stay as
  * they are in each file: after a merge, fit again. ST_FORMAT: samples that contradict. */

@@ -8,6 +8,7 @@
 
 #include "forward.h"
 #include "model_init.h"
+#include "sampling.h"
 #include "serve.h"
 #include "token_table.h"
 
@@ -107,8 +108,8 @@ cpu_case cpu_case_defaults(const char *policy_text) {
     c.config.max_batched_tokens = 64;
     c.config.max_model_len = 64;
     c.engine.n_threads = 1;
-    c.engine.deterministic = true;
-    c.engine.sampling.temperature = 1;
+    c.engine.common.deterministic = true;
+    c.engine.common.sampling.temperature = 1;
     return c;
 }
 
@@ -189,14 +190,14 @@ static void set_up(rig *r) {
     scheduler_config config = c->config;
     errbuf err = {0};
     size_t size;
-    engine.block_tokens = config.block_tokens;
-    engine.n_device_blocks = config.n_device_blocks;
-    engine.n_host_blocks = config.n_host_blocks;
-    engine.max_batched_tokens = config.max_batched_tokens;
+    engine.common.block_tokens = config.block_tokens;
+    engine.common.n_device_blocks = config.n_device_blocks;
+    engine.common.n_host_blocks = config.n_host_blocks;
+    engine.common.max_batched_tokens = config.max_batched_tokens;
     r->costs = costs_of(&c->costs);
-    engine.costs = config.costs = &r->costs;
-    engine.finished = keep_output;
-    engine.finished_context = r->out;
+    engine.common.costs = config.costs = &r->costs;
+    engine.common.finished = keep_output;
+    engine.common.finished_context = r->out;
     must(cpu_executor_create(&r->engine, &engine, &err), &err);
     if (c->wrap) r->engine = c->wrap(c->wrap_context, r->engine);
     config.bind_early = r->engine.binds_blocks_early;
@@ -244,7 +245,7 @@ static void loner_init(loner *l, const cpu_case *c) {
     const forward_options o = {.block_tokens = BLOCK_TOKENS,
                                .n_threads = 1,
                                .max_tokens = l->max_len,
-                               .deterministic = c->engine.deterministic};
+                               .deterministic = c->engine.common.deterministic};
     size_t floats = forward_block_floats(m, BLOCK_TOKENS) * n_blocks;
     must(forward_create(&l->forward, c->engine.model, &o, &err), &err);
     must(sampler_create(&l->sampler, m->vocab), &err);
@@ -253,7 +254,7 @@ static void loner_init(loner *l, const cpu_case *c) {
     l->blocks = must_have(malloc(n_blocks * sizeof(uint32_t)));
     l->tokens = must_have(malloc((l->max_len + 1) * sizeof(uint32_t)));
     for (uint32_t i = 0; i < n_blocks; i++) l->blocks[i] = i;
-    token_table_init(&l->prompts, m->vocab, c->engine.seed);
+    token_table_init(&l->prompts, m->vocab, c->engine.common.seed);
 }
 
 static void loner_finish(loner *l) {
@@ -267,7 +268,7 @@ static void loner_finish(loner *l) {
 
 static bool ends(const cpu_case *c, uint32_t token) {
     const model_config *m = model_config_of(c->engine.model);
-    for (uint32_t i = 0; c->engine.stops_at_eos && i < m->n_eos_tokens; i++)
+    for (uint32_t i = 0; c->engine.common.stops_at_eos && i < m->n_eos_tokens; i++)
         if (token == m->eos_tokens[i]) return true;
     return false;
 }
@@ -290,8 +291,8 @@ static void generate(loner *l, cpu_outcome *out, const cpu_case *c, uint32_t i) 
                              .blocks = l->blocks,
                              .samples = true};
         forward_run(l->forward, l->arena, &chunk, 1, l->logits);
-        l->tokens[n] =
-            sampler_pick(l->sampler, l->logits, &c->engine.sampling, q->id, n - q->n_prompt);
+        l->tokens[n] = sampler_pick(l->sampler, l->logits, &c->engine.common.sampling, q->id,
+                                    n - q->n_prompt);
         n_computed = n;
         if (ends(c, l->tokens[n++])) break;
     }

@@ -2,8 +2,9 @@
 
 #include <stdlib.h>
 
-void batch_outputs_init(batch_outputs *o, const batch_outputs_config *config) {
-    *o = (batch_outputs){.config = *config};
+void batch_outputs_init(batch_outputs *o, const engine_config *config,
+                        const uint32_t *eos_tokens, uint32_t n) {
+    *o = (batch_outputs){.config = config, .eos_tokens = eos_tokens, .n_eos_tokens = n};
 }
 
 void batch_outputs_finish(batch_outputs *o) {
@@ -22,8 +23,8 @@ status batch_outputs_reserve(batch_outputs *o, uint32_t n) {
 }
 
 static bool is_eos(const batch_outputs *o, uint32_t token) {
-    for (uint32_t i = 0; i < o->config.n_eos_tokens; i++)
-        if (token == o->config.eos_tokens[i]) return true;
+    for (uint32_t i = 0; o->config->stops_at_eos && i < o->n_eos_tokens; i++)
+        if (token == o->eos_tokens[i]) return true;
     return false;
 }
 
@@ -33,9 +34,9 @@ static void accept(batch_outputs *o, token_row *r, uint32_t seq, uint32_t positi
     uint32_t n_output = position + 1 - r->n_prompt;
     if (n_output < r->n_output && !is_eos(o, token)) return;
     o->finished[o->n_finished++] = seq;
-    if (o->config.finished)
-        o->config.finished(o->config.finished_context, r->request_id, r->tokens + r->n_prompt,
-                           n_output);
+    if (o->config->finished)
+        o->config->finished(o->config->finished_context, r->request_id, r->tokens + r->n_prompt,
+                            n_output);
 }
 
 void batch_outputs_accept(batch_outputs *o, token_table *tokens, const token_batch *b,

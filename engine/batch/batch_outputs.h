@@ -6,25 +6,20 @@
 #ifndef BATCH_OUTPUTS_H
 #define BATCH_OUTPUTS_H
 
-#include "cost_model.h"
+#include "engine_config.h"
 #include "token_batch.h"
 
-typedef struct batch_outputs_config {
-    const uint32_t *eos_tokens; /* [n_eos_tokens] borrowed; 0 of them: nothing ends early */
-    uint32_t n_eos_tokens;
-    /* The outputs of a request that finished, in the order of finishing; tokens [n]. NULL:
-     * nobody wants them. */
-    void (*finished)(void *context, uint64_t request_id, const uint32_t *tokens, uint32_t n);
-    void *finished_context;
-} batch_outputs_config;
-
 typedef struct batch_outputs {
-    batch_outputs_config config;
+    const engine_config *config;
+    const uint32_t *eos_tokens; /* [n_eos_tokens] */
+    uint32_t n_eos_tokens;
     uint32_t *finished; /* [n_finished] slots, since the last reserve */
     uint32_t n_finished, capacity;
 } batch_outputs;
 
-void batch_outputs_init(batch_outputs *o, const batch_outputs_config *config);
+/* config and eos_tokens [n] of the model are borrowed. */
+void batch_outputs_init(batch_outputs *o, const engine_config *config,
+                        const uint32_t *eos_tokens, uint32_t n);
 void batch_outputs_finish(batch_outputs *o);
 
 /* A new plan: nobody has finished, and there is room for all of n. ST_NO_MEMORY. */

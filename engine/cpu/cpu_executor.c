@@ -44,9 +44,7 @@ typedef struct cpu_executor {
 } cpu_executor;
 
 cpu_executor_config cpu_executor_defaults(void) {
-    return (cpu_executor_config){.block_tokens = 16,
-                                 .max_batched_tokens = 8192,
-                                 .sampling = sampling_options_defaults()};
+    return (cpu_executor_config){.common = engine_config_defaults()};
 }
 
 uint64_t cpu_executor_kv_bytes(const model_config *m, uint32_t block_tokens,
@@ -92,8 +90,8 @@ static void iterate(void *context) {
     int64_t started_ns = event_board_now_ns(x->board);
     if (x->batch.n > 0) {
         forward_run(x->forward, x->device.floats, x->batch.chunks, x->batch.n, x->picks.logits);
-        x->no_number = !cpu_picks_make(&x->picks, &x->batch, x->sampler, &x->config.sampling,
-                                       &x->tokens, &x->bad_request);
+        x->no_number = !cpu_picks_make(&x->picks, &x->batch, x->sampler,
+                                       &x->config.common.sampling, &x->tokens, &x->bad_request);
     }
     x->pass_s = (double)(event_board_now_ns(x->board) - started_ns) * 1e-9;
     event_board_post(x->board, (board_event){.kind = BOARD_COMPUTE});
@@ -123,13 +121,13 @@ static status push_copies(cpu_executor *x, const plan *p, errbuf *err) {
 }
 
 static status load(cpu_executor *x, const plan *p, errbuf *err) {
-    status st = token_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
+    status st = token_batch_load(&x->batch, p, &x->tokens, x->config.common.n_device_blocks);
     if (st == ST_OK) st = cpu_picks_reserve(&x->picks, x->batch.n_sampling, x->tokens.vocab);
     if (st == ST_OK) st = batch_outputs_reserve(&x->outputs, x->batch.n);
     if (st != ST_OK) return fail(err, st, "out of memory for a batch");
-    if (x->batch.n_tokens <= x->config.max_batched_tokens) return ST_OK;
+    if (x->batch.n_tokens <= x->config.common.max_batched_tokens) return ST_OK;
     return fail(err, ST_INVALID, "an iteration of %u tokens, where at most %u were announced",
-                x->batch.n_tokens, x->config.max_batched_tokens);
+                x->batch.n_tokens, x->config.common.max_batched_tokens);
 }
 
 static status start_iteration(cpu_executor *x, errbuf *err) {
@@ -150,7 +148,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
     x->stop_here = false;
     if (!plan_occupies_compute(p)) return push_copies(x, p, err);
     TRY(load(x, p, err));
-    x->recompute_s = batch_recompute_s(x->config.costs, p);
+    x->recompute_s = batch_recompute_s(x->config.common.costs, p);
     x->has_ordered = plan_has_ordered_copies(p);
     if (x->has_ordered) hold_copiers(x, true);
     TRY(push_copies(x, p, err));
@@ -257,36 +255,27 @@ static status make_threads(cpu_executor *x, errbuf *err) {
 }
 
 static status build(cpu_executor *x, errbuf *err) {
-    const cpu_executor_config *c = &x->config;
+    const engine_config *c = &x->config.common;
     size_t block_floats = forward_block_floats(x->shape, c->block_tokens);
     long n_processors = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t n_threads =
-        c->n_threads ? c->n_threads : (uint32_t)(n_processors > 0 ? n_processors : 1);
+    uint32_t n_threads = x->config.n_threads ? x->config.n_threads
+                                             : (uint32_t)(n_processors > 0 ? n_processors : 1);
     const forward_options options = {.block_tokens = c->block_tokens,
                                      .n_threads = n_threads,
                                      .max_tokens = c->max_batched_tokens,
                                      .deterministic = c->deterministic};
     token_table_init(&x->tokens, x->shape->vocab, c->seed);
-    batch_outputs_init(
-        &x->outputs,
-        &(batch_outputs_config){.eos_tokens = x->shape->eos_tokens,
-                                .n_eos_tokens = c->stops_at_eos ? x->shape->n_eos_tokens : 0,
-                                .finished = c->finished,
-                                .finished_context = c->finished_context});
+    batch_outputs_init(&x->outputs, c, x->shape->eos_tokens, x->shape->n_eos_tokens);
     TRY(arena_init(&x->device, c->n_device_blocks, block_floats, "the device's KV", err));
     TRY(arena_init(&x->host, c->n_host_blocks, block_floats, "the host's KV", err));
-    TRY(forward_create(&x->forward, c->model, &options, err));
+    TRY(forward_create(&x->forward, x->config.model, &options, err));
     if (sampler_create(&x->sampler, x->shape->vocab) != ST_OK)
         return fail(err, ST_NO_MEMORY, "out of memory for %u logits", x->shape->vocab);
     return make_threads(x, err);
 }
 
 status cpu_executor_create(executor *out, const cpu_executor_config *config, errbuf *err) {
-    if (config->block_tokens == 0 || config->n_device_blocks == 0 ||
-        config->max_batched_tokens == 0)
-        return fail(err, ST_INVALID, "blocks of %u tokens, %u of them, %u tokens an iteration",
-                    config->block_tokens, config->n_device_blocks, config->max_batched_tokens);
-    TRY(sampling_options_check(&config->sampling, err));
+    TRY(engine_config_check(&config->common, err));
     cpu_executor *x = calloc(1, sizeof(*x));
     if (!x) return fail(err, ST_NO_MEMORY, "out of memory for the CPU engine");
     x->config = *config;

@@ -12,34 +12,23 @@
  * to start"), and decisions depend on nothing but the events and their times: whoever replays
  * these gets the same decisions. The clock starts with the first now_ns().
  *
- * Prompts are made up (token_table.h). A request ends after its true number of outputs, at its
- * limit, or at an end-of-sequence token if that is asked for.
- * Padding of a plan (plan.n_padding) is not computed. */
+ * deterministic is that of forward.h. Prompts are made up (token_table.h). A request ends after
+ * its true number of outputs, at its limit, or at an end-of-sequence token if that is asked
+ * for. Padding of a plan (plan.n_padding) is not computed. */
 #ifndef CPU_EXECUTOR_H
 #define CPU_EXECUTOR_H
 
-#include "cost_model.h"
+#include "engine_config.h"
 #include "executor.h"
 #include "model.h"
-#include "sampling.h"
 
 typedef struct cpu_executor_config {
     const model *model; /* borrowed */
-    uint32_t block_tokens, n_device_blocks, n_host_blocks;
-    uint32_t max_batched_tokens; /* of an iteration */
-    uint32_t n_threads;          /* of compute; 0: one per processor */
-    bool deterministic;          /* forward.h: outputs do not depend on the schedule */
-    bool stops_at_eos;
-    uint64_t seed; /* of prompts */
-    sampling_options sampling;
-    const cost_model *costs; /* what completions estimate recompute_s by, borrowed; NULL: 0 */
-    /* The outputs of a request that finished, in the order of finishing; tokens [n]. Called by
-     * next(). NULL: nobody wants them. */
-    void (*finished)(void *context, uint64_t request_id, const uint32_t *tokens, uint32_t n);
-    void *finished_context;
+    uint32_t n_threads; /* of compute; 0: one per processor */
+    engine_config common;
 } cpu_executor_config;
 
-/* 16-token blocks, 8192 tokens per iteration, greedy, seed 0; model and pools are to be set. */
+/* Those of engine_config_defaults(); model and pools are to be set. */
 cpu_executor_config cpu_executor_defaults(void);
 
 /* Bytes of both arenas. */

@@ -68,10 +68,10 @@ static status to_device(cuda_executor *x, errbuf *err) {
 }
 
 static status load(cuda_executor *x, const plan *p, errbuf *err) {
-    status st = token_batch_load(&x->batch, p, &x->tokens, x->config.n_device_blocks);
+    status st = token_batch_load(&x->batch, p, &x->tokens, x->config.common.n_device_blocks);
     if (st == ST_OK) st = batch_outputs_reserve(&x->outputs, x->batch.n);
     if (st != ST_OK) return fail(err, st, "out of memory for a batch");
-    x->repeats = !x->config.deterministic && device_batch_is_decoding(&x->batch);
+    x->repeats = !x->config.common.deterministic && device_batch_is_decoding(&x->batch);
     x->n_limit = find_limit(x, p);
     return x->batch.n > 0 ? to_device(x, err) : ST_OK;
 }
@@ -102,7 +102,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
     x->stop_here = false;
     if (!plan_occupies_compute(p)) return copy_streams_push(x->copies, p, NULL, err);
     TRY(load(x, p, err));
-    x->recompute_s = batch_recompute_s(x->config.costs, p);
+    x->recompute_s = batch_recompute_s(x->config.common.costs, p);
     x->has_ordered = plan_has_ordered_copies(p);
     TRY(push_ordered(x, p, err));
     if (x->batch.n > 0) TRY(push_iteration(x, err));

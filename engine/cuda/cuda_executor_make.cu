@@ -9,28 +9,21 @@ extern "C" {
 #include "memory_check.h"
 }
 
-cuda_executor_config cuda_executor_defaults(void) {
-    cuda_executor_config c = {};
-    c.block_tokens = 16;
-    c.max_batched_tokens = 8192;
-    c.max_seqs = 256;
-    c.sampling = sampling_options_defaults();
-    return c;
-}
-
-uint64_t cuda_executor_block_bytes(const model_config *c, uint32_t block_tokens) {
-    return model_config_kv_bytes(c, 2) * block_tokens;
+/* Bytes of a block over all layers. */
+static uint64_t block_bytes(const cuda_executor *x) {
+    return model_config_kv_bytes(x->shape, 2) * x->config.common.block_tokens;
 }
 
 static device_pass_options pass_options(const cuda_executor_config *c) {
     device_pass_options o = {};
     o.max_samples = gemm_bucket(c->max_seqs);
-    o.max_rows = c->max_batched_tokens > o.max_samples ? c->max_batched_tokens : o.max_samples;
+    o.max_rows = c->common.max_batched_tokens > o.max_samples ? c->common.max_batched_tokens
+                                                              : o.max_samples;
     o.max_context = c->max_model_len;
     o.gemm = gemm_options_defaults();
     o.gemm.dtype = c->half ? DEVICE_FP16 : DEVICE_BF16;
     o.gemm.library = c->cublas_library;
-    o.gemm.deterministic = c->deterministic;
+    o.gemm.deterministic = c->common.deterministic;
     return o;
 }
 
@@ -38,8 +31,8 @@ static device_pass_options pass_options(const cuda_executor_config *c) {
 static status check_memory(const cuda_executor *x, errbuf *err) {
     const double gib = 1024.0 * 1024 * 1024;
     const cuda_executor_config *c = &x->config;
-    const uint64_t block = cuda_executor_block_bytes(x->shape, c->block_tokens);
-    const uint64_t kv = ((uint64_t)c->n_device_blocks + 1) * block;
+    const uint64_t block = block_bytes(x);
+    const uint64_t kv = ((uint64_t)c->common.n_device_blocks + 1) * block;
     const device_pass_options o = pass_options(c);
     cuda_device d;
     size_t weights;
@@ -56,14 +49,14 @@ static status check_memory(const cuda_executor *x, errbuf *err) {
                     most == kv ? "of KV (smaller pool: --kv-gib)" : "to time products",
                     (double)d.free_bytes / gib, d.name);
     snprintf(what, sizeof(what), "%.2f GiB of pinned KV (smaller pool: --host-gib)",
-             (double)c->n_host_blocks * (double)block / gib);
-    return memory_check(c->n_host_blocks * block, what, err);
+             (double)c->common.n_host_blocks * (double)block / gib);
+    return memory_check(c->common.n_host_blocks * block, what, err);
 }
 
 /* Numbers of the size that keys and values have: microbenchmarks attend to blocks that nobody
  * wrote, and zeros or what lay there would not cost the same. */
 static status fill_arenas(cuda_executor *x, size_t n_device, size_t n_host, errbuf *err) {
-    const fill_law law = {x->config.seed, 0, 0, 0.5f};
+    const fill_law law = {x->config.common.seed, 0, 0, 0.5f};
     TRY(fill_random(0, x->device_blocks, n_device / 2, x->model.dtype, &law, err));
     for (size_t at = 0; at < n_host; at += n_device)
         TRY_CUDA(cudaMemcpy(x->host_blocks + at, x->device_blocks,
@@ -75,10 +68,10 @@ static status fill_arenas(cuda_executor *x, size_t n_device, size_t n_host, errb
 
 static status make_arenas(cuda_executor *x, errbuf *err) {
     const cuda_executor_config *c = &x->config;
-    const size_t block = cuda_executor_block_bytes(x->shape, c->block_tokens);
+    const size_t block = block_bytes(x);
     /* One more than the scheduler knows of: the spare block of padding. */
-    const size_t n_device = (c->n_device_blocks + (size_t)1) * block;
-    const size_t n_host = (c->n_host_blocks ? c->n_host_blocks : 1) * block;
+    const size_t n_device = (c->common.n_device_blocks + (size_t)1) * block;
+    const size_t n_host = (c->common.n_host_blocks ? c->common.n_host_blocks : 1) * block;
     TRY_CUDA(cudaMalloc((void **)&x->device_blocks, n_device), "device memory for KV");
     TRY_CUDA(cudaHostAlloc((void **)&x->host_blocks, n_host, cudaHostAllocDefault),
              "pinned memory for KV");
@@ -92,7 +85,8 @@ static status load_model(cuda_executor *x, errbuf *err) {
     device_dtype dtype = c->half ? DEVICE_FP16 : DEVICE_BF16;
     if (c->weights)
         return device_model_load(&x->model, c->weights, dtype, c->max_model_len, err);
-    return device_model_random(&x->model, x->shape, dtype, c->max_model_len, c->seed, err);
+    return device_model_random(&x->model, x->shape, dtype, c->max_model_len, c->common.seed,
+                               err);
 }
 
 /* Lines that do not fit this device and library are passed over. */
@@ -106,20 +100,20 @@ static void use_known(const cuda_executor *x, gemm *g) {
     }
 }
 
-static void tell_found(const cuda_executor *x, const gemm *g) {
+static void tell_used(const cuda_executor *x, const gemm *g) {
     gemm_algo_record r;
     char text[GEMM_RECORD_TEXT_BYTES];
-    for (uint32_t i = 0; x->config.found && gemm_record(g, &r, i); i++) {
+    for (uint32_t i = 0; x->config.use && gemm_record(g, &r, i); i++) {
         gemm_record_write(text, &r);
-        x->config.found(x->config.found_context, text);
+        x->config.use(x->config.context, text);
     }
 }
 
 static status prepare_products(cuda_executor *x, errbuf *err) {
     gemm *g = device_pass_gemm(x->pass);
     use_known(x, g);
-    TRY(gemm_prepare(g, x->config.progress, x->config.found_context, err));
-    tell_found(x, g);
+    TRY(gemm_prepare(g, x->config.progress, x->config.context, err));
+    tell_used(x, g);
     return ST_OK;
 }
 
@@ -129,10 +123,10 @@ static status make_queue(cuda_executor *x, errbuf *err) {
     q.stream = x->compute;
     q.pass = x->pass;
     q.batch = &x->arrays;
-    q.arena = kv_arena{x->device_blocks, c->block_tokens, x->shape->n_layers,
+    q.arena = kv_arena{x->device_blocks, c->common.block_tokens, x->shape->n_layers,
                        x->shape->n_kv_heads, x->shape->head_dim};
     q.vocab = x->shape->vocab;
-    q.sampling = c->sampling;
+    q.sampling = c->common.sampling;
     return iteration_queue_create(&x->queue, &q, err);
 }
 
@@ -142,24 +136,19 @@ static status make_batch(cuda_executor *x, errbuf *err) {
     device_batch_limits l = {};
     l.max_rows = o.max_rows;
     l.max_samples = o.max_samples;
-    l.max_table = (c->max_model_len + HORIZON_MAX) / c->block_tokens + 1;
+    l.max_table = (c->max_model_len + HORIZON_MAX) / c->common.block_tokens + 1;
     l.tile_rows = attention_tile_rows(x->shape->head_dim);
-    l.spare_block = c->n_device_blocks;
-    l.tiles_only = c->deterministic;
+    l.spare_block = c->common.n_device_blocks;
+    l.tiles_only = c->common.deterministic;
     x->picked = (uint32_t *)calloc(l.max_samples, sizeof(*x->picked));
     if (!x->picked) return fail(err, ST_NO_MEMORY, "out of memory for picks");
     return device_batch_init(&x->arrays, &l, err);
 }
 
 static void init_tokens(cuda_executor *x) {
-    const cuda_executor_config *c = &x->config;
-    batch_outputs_config o = {};
-    o.eos_tokens = x->shape->eos_tokens;
-    o.n_eos_tokens = c->stops_at_eos ? x->shape->n_eos_tokens : 0;
-    o.finished = c->finished;
-    o.finished_context = c->finished_context;
-    token_table_init(&x->tokens, x->shape->vocab, c->seed);
-    batch_outputs_init(&x->outputs, &o);
+    token_table_init(&x->tokens, x->shape->vocab, x->config.common.seed);
+    batch_outputs_init(&x->outputs, &x->config.common, x->shape->eos_tokens,
+                       x->shape->n_eos_tokens);
 }
 
 static status build(cuda_executor *x, errbuf *err) {
@@ -202,17 +191,14 @@ static void destroy(void *context) {
 }
 
 static status check_config(const cuda_executor_config *c, errbuf *err) {
-    if (c->block_tokens == 0 || c->n_device_blocks == 0 || c->max_batched_tokens == 0 ||
-        c->max_seqs == 0 || c->max_model_len == 0)
-        return fail(err, ST_INVALID,
-                    "blocks of %u tokens, %u of them, %u tokens and %u sequences an iteration, "
-                    "%u tokens a sequence",
-                    c->block_tokens, c->n_device_blocks, c->max_batched_tokens, c->max_seqs,
-                    c->max_model_len);
-    if (c->max_batched_tokens > GEMM_ROWS_MAX || c->max_seqs > GEMM_ROWS_MAX)
+    TRY(engine_config_check(&c->common, err));
+    if (c->max_seqs == 0 || c->max_model_len == 0)
+        return fail(err, ST_INVALID, "%u sequences an iteration, %u tokens a sequence",
+                    c->max_seqs, c->max_model_len);
+    if (c->common.max_batched_tokens > GEMM_ROWS_MAX || c->max_seqs > GEMM_ROWS_MAX)
         return fail(err, ST_INVALID, "the cuda backend computes at most %d tokens an iteration",
                     GEMM_ROWS_MAX);
-    return sampling_options_check(&c->sampling, err);
+    return ST_OK;
 }
 
 status cuda_executor_create(executor *out, const cuda_executor_config *config, errbuf *err) {

@@ -46,6 +46,19 @@ serve graphs_again vllm-v1
 cmp "$work/graphs.tokens" "$work/graphs_again.tokens" || { echo 'graphs change tokens' >&2 && exit 1; }
 serve half vllm-v1 --dtype fp16
 
+# Algorithms are found once: further starts look them up. A database that cannot be written costs
+# time at the next start, no run.
+algorithms() { sqlite3 -batch -noheader "$1" 'select count(*) from algorithm'; }
+found=$(algorithms "$db")
+[ "$found" -gt 0 ] || { echo 'no algorithm is kept' >&2 && exit 1; }
+serve again vllm-v1
+[ "$(algorithms "$db")" -eq "$found" ] || { echo 'algorithms are found anew' >&2 && exit 1; }
+cp "$db" "$work/full.db"
+sqlite3 -batch "$work/full.db" "delete from algorithm; create trigger full before insert on algorithm
+  begin select raise(abort, 'no room'); end"
+expect 0 replay --backend cuda "${tight[@]}" "${crowd[@]}" --profile "$work/full.db"
+said 'algorithms of products are not kept: .*no room'
+
 # Shapes by name need weights that are made up; both are for this backend.
 expect 2 replay --backend cuda "${crowd[@]}" --model llama-2-7b
 said 'weights random'

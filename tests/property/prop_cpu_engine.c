@@ -122,7 +122,7 @@ static void draw_case(random_case *c, const group *g, uint64_t seed) {
     c->policy = draw_policy(c);
     c->run = cpu_case_defaults(c->policy);
     c->run.engine.model = g->models[draw(c, 0, N_MODEL_ARCHS - 1)];
-    c->run.engine.seed = c->run.engine.sampling.seed = seed;
+    c->run.engine.common.seed = c->run.engine.common.sampling.seed = seed;
     draw_limits(c);
     for (uint32_t f = 0; f < N_FAMILIES; f++)
         for (uint32_t i = 0; i < N_PIECES; i++) c->prefix_ids[f][i] = rng_bits(seed, 2 + f, i);

@@ -53,14 +53,14 @@ static world *world_create(bool stops_at_eos) {
     hand_plan_init(&w->hand);
     cpu_executor_config c = cpu_executor_defaults();
     c.model = w->model;
-    c.n_device_blocks = N_DEVICE;
-    c.n_host_blocks = N_HOST;
-    c.max_batched_tokens = MAX_TOKENS;
+    c.common.n_device_blocks = N_DEVICE;
+    c.common.n_host_blocks = N_HOST;
+    c.common.max_batched_tokens = MAX_TOKENS;
     c.n_threads = 2;
-    c.deterministic = true;
-    c.stops_at_eos = stops_at_eos;
-    c.finished = keep;
-    c.finished_context = w;
+    c.common.deterministic = true;
+    c.common.stops_at_eos = stops_at_eos;
+    c.common.finished = keep;
+    c.common.finished_context = w;
     errbuf err = {0};
     if (cpu_executor_create(&w->engine, &c, &err) != ST_OK) fail_msg("%s", err.text);
     w->block_floats = forward_block_floats(model_config_of(w->model), BLOCK_TOKENS);
@@ -418,8 +418,8 @@ static void test_settings_that_cannot_be_are_refused(void **state) {
     errbuf err = {0};
     c.model = m;
     assert_int_equal(cpu_executor_create(&e, &c, &err), ST_INVALID); /* no blocks */
-    c.n_device_blocks = 4;
-    c.sampling.top_p = 2;
+    c.common.n_device_blocks = 4;
+    c.common.sampling.top_p = 2;
     assert_int_equal(cpu_executor_create(&e, &c, &err), ST_INVALID);
     model_close(m);
 }
@@ -479,7 +479,7 @@ static void check_run(const char *policy_text, uint32_t n_device, bool stops_at_
     cpu_case c = cpu_case_defaults(policy_text);
     model *m = cpu_rig_model(ARCH_QWEN3, 2);
     c.engine.model = m;
-    c.engine.stops_at_eos = stops_at_eos;
+    c.engine.common.stops_at_eos = stops_at_eos;
     c.config.n_device_blocks = n_device;
     c.config.n_host_blocks = 64;
     c.requests = requests;

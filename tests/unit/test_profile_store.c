@@ -340,6 +340,28 @@ static void test_a_merge_that_contradicts_adds_nothing(void **state) {
     profile_store_close(b);
 }
 
+static void assert_algorithms(profile_store *s, const char *const *lines, size_t n) {
+    stored_algorithms found;
+    assert_int_equal(profile_store_read_algorithms(s, &found, NULL), ST_OK);
+    assert_int_equal(found.n, n);
+    for (size_t i = 0; i < n; i++) assert_string_equal(found.lines[i], lines[i]);
+    stored_algorithms_finish(&found);
+}
+
+static void test_algorithms_are_kept_once_in_the_order_of_storing(void **state) {
+    (void)state;
+    const char *const lines[] = {"9 3 z", "1 2 b", "1 2 a", "9 3 z"};
+    profile_store *s = open_or_die(file);
+    assert_algorithms(s, NULL, 0); /* as in a file of before there were any */
+    assert_int_equal(profile_store_save_algorithms(s, lines, 2, NULL), ST_OK);
+    assert_int_equal(profile_store_save_algorithms(s, lines + 1, 3, NULL), ST_OK);
+    profile_store_close(s);
+    assert_int_equal(profile_store_open(&s, file, DATABASE_READ, NULL), ST_OK);
+    assert_algorithms(s, lines, 3);
+    assert_int_not_equal(profile_store_save_algorithms(s, lines, 1, NULL), ST_OK);
+    profile_store_close(s);
+}
+
 static void test_another_file_is_not_taken_for_a_profile_database(void **state) {
     (void)state;
     FILE *out = fopen(file, "w");
@@ -366,6 +388,7 @@ int main(void) {
         TEST(test_the_list_shows_samples_beside_their_fit),
         TEST(test_a_merge_adds_what_is_new_once),
         TEST(test_a_merge_that_contradicts_adds_nothing),
+        TEST(test_algorithms_are_kept_once_in_the_order_of_storing),
         TEST(test_another_file_is_not_taken_for_a_profile_database),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
