@@ -105,14 +105,13 @@ void belief_iterated(belief *b, const iteration_span *span) {
     }
 }
 
-static double copy_s(const belief *b, const copy_in_flight *c, bool other_busy) {
-    return b->costs.copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, other_busy)
-        .s;
+static double copy_s(const belief *b, const copy_in_flight *c, copy_load load) {
+    return b->costs.copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, load).s;
 }
 
 double belief_predict_copy(const belief *b, const copy_in_flight *c) {
     if (!fitted_model_has_copy(b->model, c->direction)) return NAN;
-    return copy_s(b, c, c->other_busy);
+    return copy_s(b, c, c->load);
 }
 
 /* The error counts what was not known at submission. What is learnt must not: the time that the
@@ -121,9 +120,10 @@ void belief_copied(belief *b, const copy_in_flight *c, double busy_share, double
                    double t_s) {
     if (isnan(c->predicted_s) || measured_s <= 0) return;
     add_error(&b->copies, fabs(c->predicted_s / measured_s - 1));
-    double slower = copy_s(b, c, true) / copy_s(b, c, false);
+    const copy_load both = {true, c->load.compute}, alone = {false, c->load.compute};
+    double slower = copy_s(b, c, both) / copy_s(b, c, alone);
     double alone_s = measured_s * (1 - busy_share + busy_share / slower);
-    if (b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, false,
+    if (b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, alone,
                               alone_s))
         note_drift(b, t_s, true);
 }

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --swap-in BLOCKS         KV blocks to the device\n"
     "  --segments N             contiguous pieces (as many as blocks)\n"
     "  --busy                   while the other direction is busy\n"
+    "  --beside-compute         while an iteration runs\n"
     "\n"
     "  --profile DB    fits made by `adaptivellm fit`\n"
     "  --device NAME   --model NAME   --tp N (1)   as they were fitted\n"
@@ -34,7 +35,8 @@ typedef struct options {
     const char *profile, *device, *model;
     uint32_t tp, n_blocks, n_segments;
     link_direction direction;
-    bool busy, copy, help;
+    bool copy, help;
+    copy_load load;
     batch_shape batch;
 } options;
 
@@ -96,7 +98,10 @@ static const char *take(options *o, int c) {
     case 's':
         return read_number(&o->n_segments, optarg) ? NULL : "--segments is a number above 0";
     case 'b':
-        o->busy = true;
+        o->load.other_direction = true;
+        return NULL;
+    case 'e':
+        o->load.compute = true;
         return NULL;
     default:
         o->help = true;
@@ -105,19 +110,14 @@ static const char *take(options *o, int c) {
 }
 
 static int read_options(options *o, int argc, char **argv) {
-    static const struct option longs[] = {{"profile", required_argument, NULL, 'p'},
-                                          {"device", required_argument, NULL, 'd'},
-                                          {"model", required_argument, NULL, 'm'},
-                                          {"tp", required_argument, NULL, 't'},
-                                          {"tokens", required_argument, NULL, 'n'},
-                                          {"prefill", required_argument, NULL, 'f'},
-                                          {"decodes", required_argument, NULL, 'c'},
-                                          {"swap-out", required_argument, NULL, 'o'},
-                                          {"swap-in", required_argument, NULL, 'i'},
-                                          {"segments", required_argument, NULL, 's'},
-                                          {"busy", no_argument, NULL, 'b'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+    static const struct option longs[] = {
+        {"profile", required_argument, NULL, 'p'}, {"device", required_argument, NULL, 'd'},
+        {"model", required_argument, NULL, 'm'},   {"tp", required_argument, NULL, 't'},
+        {"tokens", required_argument, NULL, 'n'},  {"prefill", required_argument, NULL, 'f'},
+        {"decodes", required_argument, NULL, 'c'}, {"swap-out", required_argument, NULL, 'o'},
+        {"swap-in", required_argument, NULL, 'i'}, {"segments", required_argument, NULL, 's'},
+        {"busy", no_argument, NULL, 'b'},          {"beside-compute", no_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},          {0}};
     for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
         if (c == '?') return EXIT_MISUSE; /* getopt has said why */
         const char *wrong = take(o, c);
@@ -148,7 +148,7 @@ static status predict(cost *out, const options *o, errbuf *err) {
                   "no fit of iterations or of the model's layers: name the --model, or run "
                   "`adaptivellm profile` and `adaptivellm fit`");
     else if (o->copy)
-        *out = fitted_model_copy(m, o->direction, o->n_blocks, o->n_segments, o->busy);
+        *out = fitted_model_copy(m, o->direction, o->n_blocks, o->n_segments, o->load);
     else
         *out = fitted_model_iteration(m, &o->batch);
     fitted_model_destroy(m);

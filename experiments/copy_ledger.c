@@ -58,7 +58,9 @@ status copy_ledger_submitted(copy_ledger *l, uint32_t *first, const plan *p, uin
         if (!p->copies[i].ordered)
             append(l, &p->copies[i], plan_copy_segments(p, &p->copies[i], n_layers));
     for (uint32_t i = *first; i < l->n; i++)
-        l->copies[i].other_busy = l->n_of[other(l->copies[i].direction)] > 0;
+        l->copies[i].load =
+            (copy_load){.other_direction = l->n_of[other(l->copies[i].direction)] > 0,
+                        .compute = plan_occupies_compute(p)};
     return ST_OK;
 }
 

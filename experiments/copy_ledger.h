@@ -7,6 +7,7 @@
 #ifndef COPY_LEDGER_H
 #define COPY_LEDGER_H
 
+#include "cost_model.h"
 #include "plan.h"
 #include "status.h"
 
@@ -15,7 +16,7 @@ typedef struct copy_in_flight {
     link_direction direction;
     bool write_back;
     uint32_t n_blocks, n_segments;
-    bool other_busy;    /* had the other direction something to do when it was submitted? */
+    copy_load load;     /* when it was submitted */
     double predicted_s; /* on its stream, by who reads the ledger; NAN: not predicted */
     int64_t start_ns, other_busy_ns; /* of the other direction until start_ns, in all */
 } copy_in_flight;

@@ -11,6 +11,7 @@ device_profile_design device_profile_design_defaults(void) {
     microbench_config c = microbench_config_defaults();
     return (device_profile_design){.n_iterations = c.n_iterations,
                                    .n_copies = c.n_copies,
+                                   .n_copies_beside = 80,
                                    .n_repeats_max = c.n_repeats_max,
                                    .seed = 1,
                                    .precision = c.precision};
@@ -32,7 +33,8 @@ static status collect(void *context, const sample *s, uint32_t n_done, uint32_t 
     return ST_OK;
 }
 
-static microbench_config config_of(const device_profile_design *d, const run_setup *setup) {
+static microbench_config config_of(const device_profile_design *d, const run_setup *setup,
+                                   bool is_virtual) {
     microbench_config c = microbench_config_defaults();
     c.max_batched_tokens = setup->config.max_batched_tokens;
     c.max_seqs = setup->config.max_seqs;
@@ -44,6 +46,7 @@ static microbench_config config_of(const device_profile_design *d, const run_set
     c.block_bytes = (double)setup->block_bytes;
     c.n_iterations = d->n_iterations;
     c.n_copies = d->n_copies;
+    c.n_copies_beside = is_virtual ? 0 : d->n_copies_beside;
     c.precision = d->precision;
     c.n_repeats_max = d->n_repeats_max;
     c.seed = d->seed;
@@ -54,8 +57,8 @@ static microbench_config config_of(const device_profile_design *d, const run_set
 status device_profile_measure(device_profile *out, const device_profile_design *design,
                               const run_setup *setup, const run_settings *settings,
                               errbuf *err) {
-    microbench_config config = config_of(design, setup);
-    uint32_t n_points = config.n_iterations + config.n_copies;
+    microbench_config config = config_of(design, setup, strcmp(settings->backend, "sim") == 0);
+    uint32_t n_points = config.n_iterations + config.n_copies + config.n_copies_beside;
     executor device;
     *out = (device_profile){calloc(n_points ? n_points : 1, sizeof(*out->samples)), 0};
     if (!out->samples) return fail(err, ST_NO_MEMORY, "out of memory for %u samples", n_points);

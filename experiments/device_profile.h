@@ -10,11 +10,13 @@
 
 typedef struct device_profile_design {
     uint32_t n_iterations, n_copies; /* points */
+    uint32_t n_copies_beside;        /* copies beside iterations, where that makes a difference:
+                                      * not on a virtual device */
     uint32_t n_repeats_max, seed;
     double precision;
 } device_profile_design;
 
-/* Those of microbench.h, seed 1. */
+/* Those of microbench.h, 80 copies beside iterations, seed 1. */
 device_profile_design device_profile_design_defaults(void);
 
 typedef struct device_profile {

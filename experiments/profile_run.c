@@ -20,6 +20,7 @@ static const option_row profile_options[] = {
     {"profile", OPTION_TEXT, AT(run.profile), OPTION_NO_FLAG},
     {"iterations", OPTION_COUNT, AT(design.n_iterations), OPTION_NO_FLAG},
     {"copies", OPTION_COUNT, AT(design.n_copies), OPTION_NO_FLAG},
+    {"copies-beside", OPTION_COUNT, AT(design.n_copies_beside), OPTION_NO_FLAG},
     {"repeats", OPTION_POSITIVE, AT(design.n_repeats_max), OPTION_NO_FLAG},
     {"precision", OPTION_REAL, AT(design.precision), OPTION_NO_FLAG},
     {"seed", OPTION_COUNT, AT(design.seed), OPTION_NO_FLAG},
@@ -37,12 +38,15 @@ static void print_usage(FILE *out, const settings *defaults) {
             "       adaptivellm profile import FORMAT FILE... --profile DB\n\n"
             "Runs microbenchmarks on a device and stores the samples, which `fit` reads:\n"
             "iterations over new and cached tokens, chunks, decode batches and contexts, and\n"
-            "KV copies over blocks and pieces, with the other direction idle and busy.\n\n"
+            "KV copies over blocks and pieces, with the other direction and compute idle and\n"
+            "busy.\n\n"
             "Device, model and limits (bounds of what is measured)\n%s\n"
             "Samples\n"
             "  --profile DB             the database, made when missing\n"
             "  --iterations N           points of the design: iterations; %u\n"
-            "  --copies N               and copies; %u\n"
+            "  --copies N               copies; %u\n"
+            "  --copies-beside N        and copies beside iterations, on devices that really\n"
+            "                           compute; %u\n"
             "  --precision P            repeat until the 95 %% interval of the mean is within\n"
             "                           this share; %g\n"
             "  --repeats N              at most; %u\n"
@@ -50,7 +54,8 @@ static void print_usage(FILE *out, const settings *defaults) {
             "  --quiet                  no progress bar and no table\n"
             "  --help                   print this\n",
             device_options_help, defaults->design.n_iterations, defaults->design.n_copies,
-            defaults->design.precision, defaults->design.n_repeats_max, defaults->design.seed);
+            defaults->design.n_copies_beside, defaults->design.precision,
+            defaults->design.n_repeats_max, defaults->design.seed);
 }
 
 static status set_option(settings *s, int code, const char *value, errbuf *err) {

@@ -91,7 +91,7 @@ rm -rf out/tiny out/cpu.db
 small=(--model out/tiny --max-seqs 32 --max-model-len 256 --max-batched-tokens 512)
 quietly "$program" models init llama --layers 2 --hidden 128 --heads 4 --kv-heads 2 --vocab 1024 out/tiny
 quietly "$program" profile --backend cpu "${small[@]}" --kv-blocks 600 --host-blocks 600 \
-  --iterations 80 --copies 24 --repeats 4 --precision 0.2 --profile out/cpu.db --quiet
+  --iterations 80 --copies 24 --copies-beside 8 --repeats 4 --precision 0.2 --profile out/cpu.db --quiet
 quietly "$program" fit --profile out/cpu.db --device cpu --model tiny --quiet
 for policy in vllm-v1 vllm-v0-swap adaptive; do
   "$program" replay --backend cpu "${small[@]}" --workload fixed,prompt=48,output=64 --rate 200 \

@@ -174,11 +174,9 @@ static double believed_iteration_s(void *context, const batch_shape *shape) {
 
 /* Blocks are what the belief knows of; nobody weighs a request against copies. */
 static double believed_copy_s(void *context, link_direction direction, double n_bytes,
-                              uint32_t n_segments) {
-    (void)context;
-    (void)direction;
-    (void)n_bytes;
-    (void)n_segments;
+                              uint32_t n_segments, bool beside_compute) {
+    (void)context, (void)direction;
+    (void)n_bytes, (void)n_segments, (void)beside_compute;
     return NAN;
 }
 

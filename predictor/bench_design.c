@@ -83,17 +83,29 @@ static bench_point draw_iteration(draws *d, const microbench_config *c) {
     return p;
 }
 
-static bench_point draw_copy(draws *d, const microbench_config *c) {
-    bench_point p = {.direction = below(d, 2) ? LINK_TO_HOST : LINK_TO_DEVICE};
-    uint32_t most = least(c->n_device_blocks, c->n_host_blocks) / 8;
-    p.n_blocks = spread(d, 1, most < 1 ? 1 : least(most, 1024));
+uint32_t bench_design_copy_blocks(const microbench_config *c, bool beside_decodes) {
+    return least(c->n_device_blocks, c->n_host_blocks) / (beside_decodes ? 2 : 1);
+}
+
+static void draw_copy(draws *d, bench_point *p, const microbench_config *c, bool beside) {
+    uint32_t most = bench_design_copy_blocks(c, beside) / 8;
+    p->direction = below(d, 2) ? LINK_TO_HOST : LINK_TO_DEVICE;
+    p->n_blocks = spread(d, 1, most < 1 ? 1 : least(most, 1024));
     double pieces = uniform(d); /* one piece, a piece per block, or between */
-    p.run_blocks = pieces < 0.4 ? p.n_blocks : pieces < 0.7 ? 1 : spread(d, 1, p.n_blocks);
-    p.other_direction_busy = uniform(d) < 0.4;
-    return p;
+    p->run_blocks = pieces < 0.4 ? p->n_blocks : pieces < 0.7 ? 1 : spread(d, 1, p->n_blocks);
+    p->other_direction_busy = uniform(d) < 0.4;
+}
+
+uint32_t bench_design_n_points(const microbench_config *c) {
+    return c->n_iterations + c->n_copies + c->n_copies_beside;
 }
 
 bench_point bench_design_point(const microbench_config *c, uint32_t i) {
     draws d = {c->seed, (uint64_t)i * DRAWS_PER_POINT};
-    return i < c->n_iterations ? draw_iteration(&d, c) : draw_copy(&d, c);
+    if (i < c->n_iterations) return draw_iteration(&d, c);
+    bench_point p = {0};
+    bool beside = i >= c->n_iterations + c->n_copies;
+    draw_copy(&d, &p, c, beside);
+    if (beside) draw_decodes(&d, &p, c);
+    return p;
 }

@@ -2,11 +2,13 @@
 #ifndef BENCH_DESIGN_H
 #define BENCH_DESIGN_H
 
+#include <stdbool.h>
+
 #include "microbench.h"
 
 enum { BENCH_CHUNKS_MAX = 4 };
 
-/* One point: an iteration (n_blocks is 0) or a copy. */
+/* One point: an iteration (n_blocks is 0), a copy, or a copy beside decodes. */
 typedef struct bench_point {
     uint32_t n_chunks;
     struct {
@@ -24,8 +26,15 @@ typedef struct bench_point {
  * to blocks, they fit the pool. */
 uint64_t bench_design_half_pool(const microbench_config *c);
 
+/* Blocks of each pool, from the first on, that copies of a point may touch: the same number on
+ * both sides. Beside decodes it is half, and these have the other half of the device's. */
+uint32_t bench_design_copy_blocks(const microbench_config *c, bool beside_decodes);
+
+/* All points. */
+uint32_t bench_design_n_points(const microbench_config *c);
+
 /* Point number i of the design, the same for equal settings. Iterations come first, then
- * copies; measuring goes through them in another order. */
+ * copies, then copies beside iterations; measuring goes through them in another order. */
 bench_point bench_design_point(const microbench_config *c, uint32_t i);
 
 #endif

@@ -95,10 +95,11 @@ static void add_mixed(list *l) {
     add_beyond(l, VAR_ALL_KV, 1024, 4e6, 4);
 }
 
-/* A call, its pieces, its bytes, and what the other direction takes away. No thresholds: they
- * would only stand in for the constant where no small copy was measured. */
+/* A call, its pieces, its bytes, and what the other direction and compute take away. No
+ * thresholds: they would only stand in for the constant where no small copy was measured. */
 static void add_copy(list *l) {
-    static const variable parts[] = {VAR_BYTES, VAR_SEGMENTS, VAR_BUSY, VAR_BUSY_BYTES};
+    static const variable parts[] = {VAR_BYTES,      VAR_SEGMENTS, VAR_BUSY,
+                                     VAR_BUSY_BYTES, VAR_COMPUTE,  VAR_COMPUTE_BYTES};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
         add_product(l, parts[i], VAR_ONE);
     add_product(l, VAR_SEGMENTS, VAR_BUSY);

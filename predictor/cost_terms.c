@@ -74,6 +74,8 @@ void cost_terms_read(double *v, const sample *s) {
     v[VAR_SEGMENTS] = s->n_segments;
     v[VAR_BUSY] = s->other_direction_busy;
     v[VAR_BUSY_BYTES] = s->other_direction_busy ? s->bytes : 0;
+    v[VAR_COMPUTE] = s->compute_busy;
+    v[VAR_COMPUTE_BYTES] = s->compute_busy ? s->bytes : 0;
 }
 
 void term_describe(char *text, size_t size, const term *t) {

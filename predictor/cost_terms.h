@@ -39,13 +39,16 @@
     X(VAR_BYTES, "bytes", "bytes moved")                                                       \
     X(VAR_SEGMENTS, "segments", "contiguous pieces")                                           \
     X(VAR_BUSY_BYTES, "busy_bytes", "bytes moved against the other direction")                 \
-    X(VAR_BUSY, "busy", "1 while the other direction is busy")
+    X(VAR_BUSY, "busy", "1 while the other direction is busy")                                 \
+    X(VAR_COMPUTE_BYTES, "compute_bytes", "bytes moved beside an iteration")                   \
+    X(VAR_COMPUTE, "compute", "1 beside an iteration")
 
 typedef enum variable {
 #define X(code, name, text) code,
     VARIABLES(X)
 #undef X
-        N_VARIABLES
+        N_VARIABLES,
+    VAR_FIRST_LATER = VAR_COMPUTE_BYTES /* from here on: added to stored fits and their folds */
 } variable;
 
 typedef enum term_form {

@@ -93,6 +93,14 @@ static bool read_numbers(double *x, size_t n, const json_t *list, double unknown
     return true;
 }
 
+/* A fit of before the last variables were there does not depend on them. */
+static bool read_bounds(double *x, const json_t *list, double unknown) {
+    size_t n = json_array_size(list);
+    if (n < VAR_FIRST_LATER || n > N_VARIABLES) return false;
+    for (size_t i = n; i < N_VARIABLES; i++) x[i] = unknown;
+    return read_numbers(x, n, list, unknown);
+}
+
 static bool read_term(trend *t, json_t *from) {
     const char *form, *a, *b, *c;
     term *to = &t->terms[t->n_terms];
@@ -191,8 +199,8 @@ static status read_fit(fit *f, json_t *root, errbuf *err) {
         return bad(err, "spread");
     fit_set_spread(f, f->spread);
     f->quality.noise = json_is_number(noise) ? json_number_value(noise) : NAN;
-    if (!read_numbers(f->low, N_VARIABLES, json_object_get(root, "low"), -INFINITY) ||
-        !read_numbers(f->high, N_VARIABLES, json_object_get(root, "high"), INFINITY))
+    if (!read_bounds(f->low, json_object_get(root, "low"), -INFINITY) ||
+        !read_bounds(f->high, json_object_get(root, "high"), INFINITY))
         return bad(err, "low");
     if (!read_errors(&f->quality.fitted, json_object_get(root, "fitted")) ||
         !read_errors(&f->quality.held_out, json_object_get(root, "held_out")))

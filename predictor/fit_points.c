@@ -19,9 +19,12 @@ static int compare_dealt(const void *a, const void *b) {
     return (x->at > y->at) - (x->at < y->at);
 }
 
+/* Variables that came later count where they are not 0, so points of before keep their folds,
+ * and their fits what they were. */
 static uint64_t hash_variables(const double *v) {
     uint64_t hash = 0;
     for (size_t j = 0; j < N_VARIABLES; j++) {
+        if (j >= VAR_FIRST_LATER && v[j] == 0) continue;
         uint64_t bits;
         memcpy(&bits, &v[j], sizeof(bits));
         hash = rng_bits(hash, j, bits);

@@ -100,12 +100,14 @@ cost fitted_model_iteration(const fitted_model *m, const batch_shape *batch) {
 }
 
 cost fitted_model_copy(const fitted_model *m, link_direction direction, uint32_t n_blocks,
-                       uint32_t n_segments, bool other_direction_busy) {
+                       uint32_t n_segments, copy_load load) {
     const fit *f = m->copies[direction];
     assert(f);
     sample s = {.op = f->op, .tp = f->tp, .n_blocks = n_blocks, .n_segments = n_segments};
     s.bytes = n_blocks * f->bytes_per_block;
-    s.other_direction_busy = other_direction_busy;
+    s.other_direction_busy = load.other_direction;
+    /* Where no copy was measured beside compute, those alone have to do. */
+    s.compute_busy = load.compute && f->high[VAR_COMPUTE] > 0;
     return fit_predict(f, &s);
 }
 
@@ -240,9 +242,9 @@ static cost costs_iteration(void *context, const batch_shape *batch) {
 }
 
 static cost costs_copy(void *context, link_direction direction, uint32_t n_blocks,
-                       uint32_t n_segments, bool other_direction_busy) {
+                       uint32_t n_segments, copy_load load) {
     const fitted_model *m = context;
-    return scaled(fitted_model_copy(m, direction, n_blocks, n_segments, other_direction_busy),
+    return scaled(fitted_model_copy(m, direction, n_blocks, n_segments, load),
                   m->copy_drift[direction].scale);
 }
 
@@ -252,9 +254,9 @@ static bool costs_observe_iteration(void *context, const batch_shape *batch, dou
 }
 
 static bool costs_observe_copy(void *context, link_direction direction, uint32_t n_blocks,
-                               uint32_t n_segments, bool other_direction_busy, double s) {
+                               uint32_t n_segments, copy_load load, double s) {
     fitted_model *m = context;
-    cost c = fitted_model_copy(m, direction, n_blocks, n_segments, other_direction_busy);
+    cost c = fitted_model_copy(m, direction, n_blocks, n_segments, load);
     return recalibration_observe(&m->copy_drift[direction], c.s, s);
 }
 

@@ -38,7 +38,7 @@ cost fitted_model_iteration(const fitted_model *m, const batch_shape *batch);
 
 /* Seconds of a copy; it must have a fit of that direction. */
 cost fitted_model_copy(const fitted_model *m, link_direction direction, uint32_t n_blocks,
-                       uint32_t n_segments, bool other_direction_busy);
+                       uint32_t n_segments, copy_load load);
 
 /* The same for policies, rescaled by what is observed (recalibration.h). Borrows m. */
 cost_model fitted_model_costs(fitted_model *m);

@@ -18,8 +18,11 @@ typedef struct bench {
     microbench_config config;
     sequence_table table;
     cohort cohort;
-    kv_pool *device, *host;
+    kv_pool *all, *upper; /* blocks of the device: all, and those that copies leave alone */
+    uint32_t first_upper;
+    bool beside_copies; /* sequences take their blocks from the upper ones */
     plan plan;
+    plan decodes; /* those of `plan` alone */
     uint64_t n_copies;
 } bench;
 
@@ -47,7 +50,8 @@ static status check_config(const microbench_config *c, errbuf *err) {
                     "a KV pool of %u blocks is too small to profile batches of %u sequences: "
                     "give more with --kv-gib, or lower --max-seqs",
                     c->n_device_blocks, c->max_seqs);
-    if (c->n_copies > 0 && c->n_host_blocks < 8)
+    if ((c->n_copies > 0 && c->n_host_blocks < 8) ||
+        (c->n_copies_beside > 0 && bench_design_copy_blocks(c, true) < 8))
         return fail(err, ST_INVALID, "a host pool of %u blocks is too small to profile copies",
                     c->n_host_blocks);
     if (c->n_repeats_min < 2 || c->n_repeats_max < c->n_repeats_min)
@@ -60,20 +64,31 @@ static status bench_init(bench *b, executor *e, const microbench_config *c) {
     *b = (bench){.e = e, .config = *c};
     sequence_table_init(&b->table);
     TRY(cohort_init(&b->cohort, c->block_tokens));
-    TRY(kv_pool_create(&b->device, c->n_device_blocks, c->block_tokens));
-    TRY(kv_pool_create(&b->host, c->n_host_blocks, c->block_tokens));
+    b->first_upper = bench_design_copy_blocks(c, true);
+    TRY(kv_pool_create(&b->all, c->n_device_blocks, c->block_tokens));
+    TRY(kv_pool_create(&b->upper, c->n_device_blocks - b->first_upper, c->block_tokens));
     plan_clear(&b->plan);
-    b->plan.seqs = &b->table;
-    b->plan.decodes = &b->cohort;
+    plan_clear(&b->decodes);
+    b->plan.seqs = b->decodes.seqs = &b->table;
+    b->plan.decodes = b->decodes.decodes = &b->cohort;
     return ST_OK;
 }
 
 static void bench_finish(bench *b) {
     plan_finish(&b->plan);
+    plan_finish(&b->decodes);
     cohort_finish(&b->cohort);
-    kv_pool_destroy(b->device);
-    kv_pool_destroy(b->host);
+    kv_pool_destroy(b->all);
+    kv_pool_destroy(b->upper);
     sequence_table_finish(&b->table);
+}
+
+static kv_pool *pool_of(const bench *b) {
+    return b->beside_copies ? b->upper : b->all;
+}
+
+static uint32_t first_block(const bench *b) {
+    return b->beside_copies ? b->first_upper : 0;
 }
 
 /* A running sequence with n_computed tokens cached and room for n_tokens. */
@@ -85,10 +100,10 @@ static status add_sequence(bench *b, uint32_t *id, uint32_t n_prompt, uint32_t n
     q->state = SEQ_RUNNING;
     q->n_output_max = ENDLESS;
     q->n_computed = n_computed;
-    for (uint32_t i = kv_pool_blocks_for(b->device, n_tokens); i > 0; i--) {
-        uint32_t block = kv_pool_take(b->device);
+    for (uint32_t i = kv_pool_blocks_for(pool_of(b), n_tokens); i > 0; i--) {
+        uint32_t block = kv_pool_take(pool_of(b));
         if (block == KV_NO_BLOCK) return ST_NO_BLOCKS;
-        TRY(sequence_push_slot(q, (kv_slot){block, KV_NO_BLOCK}));
+        TRY(sequence_push_slot(q, (kv_slot){first_block(b) + block, KV_NO_BLOCK}));
     }
     return b->e->admit(b->e->context, &b->table, *id, ENDLESS);
 }
@@ -105,9 +120,12 @@ static status add_decodes(bench *b, const bench_point *p) {
         b->table.seqs[id].decoding = true;
         TRY(cohort_join(&b->cohort, &b->table, id));
     }
-    b->plan.runs_cohort = p->n_decode > 0;
-    b->plan.n_tokens += p->n_decode;
     return ST_OK;
+}
+
+static void plan_decodes(plan *out, const bench_point *p) {
+    out->runs_cohort = p->n_decode > 0;
+    out->n_tokens += p->n_decode;
 }
 
 static status build_iteration(bench *b, const bench_point *p) {
@@ -118,6 +136,7 @@ static status build_iteration(bench *b, const bench_point *p) {
         TRY(plan_add_chunk(&b->plan, chunk));
         b->plan.n_tokens += n;
     }
+    plan_decodes(&b->plan, p);
     return add_decodes(b, p);
 }
 
@@ -126,10 +145,12 @@ static void clear(bench *b) {
         sequence *q = &b->table.seqs[id];
         if (q->state == SEQ_UNUSED) continue;
         if (q->in_cohort) cohort_leave(&b->cohort, &b->table, id);
-        while (q->n_slots > 0) kv_pool_release(b->device, q->slots[--q->n_slots].device);
+        while (q->n_slots > 0)
+            kv_pool_release(pool_of(b), q->slots[--q->n_slots].device - first_block(b));
         sequence_remove(&b->table, id);
     }
     plan_clear(&b->plan);
+    plan_clear(&b->decodes);
 }
 
 /* Runs the plan once, start to end. */
@@ -157,26 +178,34 @@ static status add_copy(bench *b, const bench_point *p, link_direction direction,
     return plan_add_copy(&b->plan, copy);
 }
 
-/* Copies once; the other direction, if it shall be busy, has more to do, in the other half of
- * the smaller pool: there is room, as a point has at most an eighth of it. */
-static status time_copy(bench *b, const bench_point *p, double *seconds, errbuf *err) {
+/* The copy of a point and, if the other direction shall be busy, one that has more to do, in
+ * the other half of the blocks: there is room, as a point has at most an eighth of them. */
+static status plan_copies(bench *b, const bench_point *p) {
     plan_clear(&b->plan);
-    uint32_t n_under_way = 1;
     TRY(add_copy(b, p, p->direction, p->n_blocks, 0));
+    if (!p->other_direction_busy) return ST_OK;
+    return add_copy(b, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
+                    2 * p->n_blocks,
+                    bench_design_copy_blocks(&b->config, b->beside_copies) / 2);
+}
+
+/* Copies once; decodes, if there are any, run until all is copied. */
+static status time_copy(bench *b, const bench_point *p, double *seconds, errbuf *err) {
+    bool computes = p->n_decode > 0;
+    TRY(plan_copies(b, p));
+    plan_decodes(&b->plan, p);
     uint64_t measured = b->plan.copies[0].id;
-    if (p->other_direction_busy) {
-        const microbench_config *c = &b->config;
-        uint32_t pool =
-            c->n_device_blocks < c->n_host_blocks ? c->n_device_blocks : c->n_host_blocks;
-        TRY(add_copy(b, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
-                     2 * p->n_blocks, pool / 2));
-        n_under_way++;
-    }
     TRY(b->e->submit(b->e->context, &b->plan, err));
-    for (; n_under_way > 0; n_under_way--) {
+    for (uint32_t n_under_way = b->plan.n_copies; n_under_way > 0 || computes;) {
         completion c;
         TRY(b->e->next(b->e->context, INT64_MAX, &c, err));
-        if (c.copy_id == measured) *seconds = c.copy_s;
+        if (c.kind == COMPLETION_COPY) {
+            n_under_way--;
+            if (c.copy_id == measured) *seconds = c.copy_s;
+        } else {
+            computes = n_under_way > 0;
+            if (computes) TRY(b->e->submit(b->e->context, &b->decodes, err));
+        }
     }
     return ST_OK;
 }
@@ -206,14 +235,16 @@ static bool is_known(const bench *b, const tally *t) {
 
 static status measure(bench *b, const bench_point *p, sample *out, errbuf *err) {
     bool is_copy = p->n_blocks > 0;
+    b->beside_copies = is_copy && p->n_decode > 0;
     *out = (sample){.op = !is_copy                       ? OP_ITERATION
                           : p->direction == LINK_TO_HOST ? OP_SWAP_OUT
                                                          : OP_SWAP_IN,
                     .tp = 1};
-    if (!is_copy) {
-        TRY(build_iteration(b, p));
+    TRY(is_copy ? add_decodes(b, p) : build_iteration(b, p));
+    if (is_copy)
+        plan_decodes(&b->decodes, p);
+    else
         out->batch = plan_shape(&b->plan);
-    }
     tally t = {0};
     for (uint32_t i = 0; !is_known(b, &t); i++) {
         double s = 0;
@@ -225,6 +256,7 @@ static status measure(bench *b, const bench_point *p, sample *out, errbuf *err) 
         out->n_segments = plan_copy_segments(&b->plan, &b->plan.copies[0], b->config.n_layers);
         out->bytes = b->config.block_bytes * p->n_blocks;
         out->other_direction_busy = p->other_direction_busy;
+        out->compute_busy = b->beside_copies;
     }
     out->seconds = t.mean;
     out->deviation_s = tally_deviation(&t);
@@ -246,7 +278,7 @@ static uint32_t *random_order(uint64_t seed, uint32_t n) {
 }
 
 static status run_all(bench *b, microbench_sink sink, void *context, errbuf *err) {
-    uint32_t n = b->config.n_iterations + b->config.n_copies;
+    uint32_t n = bench_design_n_points(&b->config);
     uint32_t *order = random_order(b->config.seed, n);
     status st = order ? ST_OK : ST_NO_MEMORY;
     for (uint32_t i = 0; i < n && st == ST_OK; i++) {

@@ -60,9 +60,10 @@ static void measure_rates(const scheduler *s, adaptive *t) {
     uint32_t n = n_full < s->config.max_seqs ? (uint32_t)n_full : s->config.max_seqs;
     t->token_s = decode_s(m, 1);
     t->slot_s = decode_s(m, n) / n;
+    const copy_load load = {.other_direction = true, .compute = s->settings.beside};
     for (int d = 0; d < N_LINK_DIRECTIONS; d++)
         t->block_copy_s[d] =
-            m->copy(m->context, (link_direction)d, N_BLOCKS, N_BLOCKS, true).s / N_BLOCKS;
+            m->copy(m->context, (link_direction)d, N_BLOCKS, N_BLOCKS, load).s / N_BLOCKS;
 }
 
 static status init(scheduler *s) {

@@ -14,16 +14,22 @@ typedef struct cost {
     bool in_range;        /* false: outside of what was measured, the interval is widened */
 } cost;
 
+/* What goes on beside a copy. */
+typedef struct copy_load {
+    bool other_direction; /* of the link is busy */
+    bool compute;         /* an iteration runs */
+} copy_load;
+
 typedef struct cost_model {
     /* An iteration of this composition, start to start. */
     cost (*iteration)(void *context, const batch_shape *batch);
     /* A copy of n_blocks KV blocks in n_segments pieces, alone on its way. */
     cost (*copy)(void *context, link_direction direction, uint32_t n_blocks,
-                 uint32_t n_segments, bool other_direction_busy);
+                 uint32_t n_segments, copy_load load);
     /* What really happened, to follow a device that drifts. True: a drift was noticed. */
     bool (*observe_iteration)(void *context, const batch_shape *batch, double s);
     bool (*observe_copy)(void *context, link_direction direction, uint32_t n_blocks,
-                         uint32_t n_segments, bool other_direction_busy, double s);
+                         uint32_t n_segments, copy_load load, double s);
     void *context;
 } cost_model;
 

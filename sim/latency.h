@@ -6,6 +6,7 @@
 #ifndef LATENCY_H
 #define LATENCY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "batch_shape.h"
@@ -16,7 +17,7 @@ typedef struct latency_source {
     double (*iteration_s)(void *context, const batch_shape *shape);
     /* Seconds of a copy of n_bytes in n_segments contiguous pieces, the link otherwise idle. */
     double (*copy_s)(void *context, link_direction direction, double n_bytes,
-                     uint32_t n_segments);
+                     uint32_t n_segments, bool beside_compute);
     /* Factor (>= 1) by which a copy takes longer while the other direction is busy too. */
     double (*copy_slowdown)(void *context);
     void (*destroy)(void *context);

@@ -130,8 +130,8 @@ static double analytic_iteration_s(void *context, const batch_shape *shape) {
 }
 
 static double analytic_copy_s(void *context, link_direction direction, double n_bytes,
-                              uint32_t n_segments) {
-    (void)direction; /* the published rates do not tell the two apart */
+                              uint32_t n_segments, bool beside_compute) {
+    (void)direction, (void)beside_compute; /* published rates do not tell these apart */
     const device_spec *d = ((const analytic *)context)->device;
     double launches_s = n_segments * d->copy_launch_s, bytes_s = n_bytes / d->link_bytes_per_s;
     return COPY_FIXED_S + (launches_s > bytes_s ? launches_s : bytes_s);

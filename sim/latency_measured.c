@@ -6,6 +6,7 @@
 
 #include "iteration_table.h"
 #include "latency_analytic.h"
+#include "measured_copies.h"
 #include "measured_tables.h"
 #include "sample_grid.h"
 
@@ -20,8 +21,8 @@ typedef struct measured {
     measured_tables *own; /* on tp devices, or, scaled, on one */
     measured_tables *reference_single, *reference_tp;
     iteration_table *iterations;
-    sample_grid *all_reduce;                /* over bytes, or NULL */
-    sample_grid *copies[N_LINK_DIRECTIONS]; /* over bytes, or NULL */
+    sample_grid *all_reduce; /* over bytes, or NULL */
+    measured_copies *copies;
     latency_source analytic;
     double host_step_s, noise;
     double *tokens_s, *sampled_s; /* [KNOWN_] by the index, 0 until asked for */
@@ -108,38 +109,31 @@ static double measured_iteration_s(void *context, const batch_shape *b) {
 /* ------------------------------------------------------------ copies */
 
 static double measured_copy_s(void *context, link_direction direction, double n_bytes,
-                              uint32_t n_segments) {
+                              uint32_t n_segments, bool beside_compute) {
     const measured *m = context;
-    const sample_grid *copies = m->copies[direction];
-    double analytic_s = m->analytic.copy_s(m->analytic.context, direction, n_bytes, n_segments);
-    if (!copies) return analytic_s;
-    /* Copies in one piece were measured: what more pieces cost is analytic. */
-    double one_s = m->analytic.copy_s(m->analytic.context, direction, n_bytes, 1);
-    return sample_grid_at(copies, &n_bytes) + (analytic_s - one_s);
+    return measured_copies_s(m->copies, direction, n_bytes, n_segments, beside_compute);
 }
 
 static double measured_copy_slowdown(void *context) {
-    const measured *m = context;
-    return m->analytic.copy_slowdown(m->analytic.context);
+    return measured_copies_slowdown(((const measured *)context)->copies);
 }
 
-/* Of the samples of this operation, over bytes; *out stays NULL when there are none. */
-static status make_byte_grid(sample_grid **out, operation op, uint32_t tp, sample_list list) {
+/* ------------------------------------------------------------ making one */
+
+/* Over bytes; *out stays NULL when there are no samples. */
+static status make_all_reduce(sample_grid **out, uint32_t tp, sample_list list) {
     grid_point *points = malloc((list.n + 1) * sizeof(*points));
     if (!points) return ST_NO_MEMORY;
     size_t n = 0;
     for (size_t i = 0; i < list.n; i++) {
         const sample *s = &list.samples[i];
-        bool alone = !s->other_direction_busy && !s->compute_busy && s->n_segments <= 1;
-        if (s->op == op && s->bytes > 0 && alone && (op != OP_ALL_REDUCE || s->tp == tp))
+        if (s->op == OP_ALL_REDUCE && s->bytes > 0 && s->tp == tp)
             points[n++] = (grid_point){{s->bytes}, s->seconds};
     }
     status st = n ? sample_grid_create(out, 1, points, n) : ST_OK;
     free(points);
     return st;
 }
-
-/* ------------------------------------------------------------ making one */
 
 static int compare_doubles(const void *left, const void *right) {
     double a = *(const double *)left, b = *(const double *)right;
@@ -183,9 +177,8 @@ static status make_times(measured *m, const measured_config *c, errbuf *err) {
 static status fill(measured *m, const measured_config *c, errbuf *err) {
     TRY(latency_analytic_create(&m->analytic, c->device, c->model, c->tp, err));
     TRY(make_times(m, c, err));
-    TRY(make_byte_grid(&m->all_reduce, OP_ALL_REDUCE, c->tp, c->own));
-    TRY(make_byte_grid(&m->copies[LINK_TO_HOST], OP_SWAP_OUT, c->tp, c->own));
-    TRY(make_byte_grid(&m->copies[LINK_TO_DEVICE], OP_SWAP_IN, c->tp, c->own));
+    TRY(make_all_reduce(&m->all_reduce, c->tp, c->own));
+    TRY(measured_copies_create(&m->copies, &m->analytic, c->own));
     TRY(find_noise(&m->noise, m->way == MEASURED_SCALED ? c->single : c->own));
     if (m->way != MEASURED_ITERATIONS)
         m->noise /= sqrt(c->model->n_layers * (double)N_LAYER_ROLES);
@@ -201,7 +194,7 @@ static void measured_destroy(void *context) {
     measured_tables_destroy(m->reference_tp);
     iteration_table_destroy(m->iterations);
     sample_grid_destroy(m->all_reduce);
-    for (int i = 0; i < N_LINK_DIRECTIONS; i++) sample_grid_destroy(m->copies[i]);
+    measured_copies_destroy(m->copies);
     if (m->analytic.destroy) m->analytic.destroy(m->analytic.context);
     free(m->tokens_s);
     free(m->sampled_s);

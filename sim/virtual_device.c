@@ -55,8 +55,10 @@ static double estimate_recompute_s(const virtual_device *d, const plan *p) {
 
 static double copy_s(const virtual_device *d, const plan *p, const plan_copy *c) {
     double bytes = d->config.block_bytes * c->n_pairs;
-    double s = d->config.latency.copy_s(d->config.latency.context, c->direction, bytes,
-                                        plan_copy_segments(p, c, d->config.n_layers));
+    bool beside_compute = !c->ordered && plan_occupies_compute(p);
+    double s =
+        d->config.latency.copy_s(d->config.latency.context, c->direction, bytes,
+                                 plan_copy_segments(p, c, d->config.n_layers), beside_compute);
     return noisy(d, s, STREAM_COPY, c->id);
 }
 

@@ -64,11 +64,11 @@ static cost believed_iteration(void *context, const batch_shape *b) {
 }
 
 static cost believed_copy(void *context, link_direction direction, uint32_t n_blocks,
-                          uint32_t n_segments, bool other_direction_busy) {
+                          uint32_t n_segments, copy_load load) {
     const rig_costs *k = context;
     (void)direction;
     (void)n_segments;
-    return believed((1e-5 + k->block_s * n_blocks) * (other_direction_busy ? 1.5 : 1));
+    return believed((1e-5 + k->block_s * n_blocks) * (load.other_direction ? 1.5 : 1));
 }
 
 static bool ignore_iteration(void *context, const batch_shape *b, double s) {
@@ -79,12 +79,12 @@ static bool ignore_iteration(void *context, const batch_shape *b, double s) {
 }
 
 static bool ignore_copy(void *context, link_direction direction, uint32_t n_blocks,
-                        uint32_t n_segments, bool other_direction_busy, double s) {
+                        uint32_t n_segments, copy_load load, double s) {
     (void)context;
     (void)direction;
     (void)n_blocks;
     (void)n_segments;
-    (void)other_direction_busy;
+    (void)load;
     (void)s;
     return false;
 }

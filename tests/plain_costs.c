@@ -12,11 +12,12 @@ static cost iteration(void *context, const batch_shape *batch) {
 }
 
 static cost copy(void *context, link_direction direction, uint32_t n_blocks,
-                 uint32_t n_segments, bool other_direction_busy) {
+                 uint32_t n_segments, copy_load load) {
     const plain_costs *c = context;
     latency_source truth = plain_latency_source(&c->latency);
-    double s = truth.copy_s(truth.context, direction, c->block_bytes * n_blocks, n_segments);
-    return around(c, other_direction_busy ? s * c->latency.copy_slowdown : s);
+    double s = truth.copy_s(truth.context, direction, c->block_bytes * n_blocks, n_segments,
+                            load.compute);
+    return around(c, load.other_direction ? s * c->latency.copy_slowdown : s);
 }
 
 static bool observe_iteration(void *context, const batch_shape *batch, double s) {
@@ -25,9 +26,9 @@ static bool observe_iteration(void *context, const batch_shape *batch, double s)
 }
 
 static bool observe_copy(void *context, link_direction direction, uint32_t n_blocks,
-                         uint32_t n_segments, bool other_direction_busy, double s) {
+                         uint32_t n_segments, copy_load load, double s) {
     (void)context, (void)direction, (void)n_blocks;
-    (void)n_segments, (void)other_direction_busy, (void)s;
+    (void)n_segments, (void)load, (void)s;
     return false;
 }
 

@@ -86,7 +86,7 @@ static double recompute_s(const load_forecast *f, const cost_model *m, const res
 
 /* When the victim's copy ends: those ahead of it, each in one piece, and its own. */
 static double copied_s(const cost_model *m, const restore_case *c) {
-    bool busy = c->other_direction_busy;
+    const copy_load busy = {.other_direction = c->other_direction_busy, .compute = true};
     uint32_t n_whole = c->n_queued_blocks / RESTORE_QUEUED_COPY;
     uint32_t rest = c->n_queued_blocks % RESTORE_QUEUED_COPY;
     double s =

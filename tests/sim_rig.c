@@ -27,9 +27,9 @@ static double iteration_s(void *context, const batch_shape *b) {
 }
 
 static double copy_s(void *context, link_direction direction, double n_bytes,
-                     uint32_t n_segments) {
+                     uint32_t n_segments, bool beside_compute) {
     const plain_latency *l = context;
-    (void)direction;
+    (void)direction, (void)beside_compute;
     return l->byte_s * n_bytes + l->segment_s * n_segments;
 }
 

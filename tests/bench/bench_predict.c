@@ -87,7 +87,8 @@ int main(void) {
         best_iteration = fmin(best_iteration, now_s() - start);
         start = now_s();
         for (uint32_t i = 0; i < BATCHES; i++)
-            sum += fitted_model_copy(m, LINK_TO_HOST, 1 + i % 1024, 1 + i % 16, false).s;
+            sum +=
+                fitted_model_copy(m, LINK_TO_HOST, 1 + i % 1024, 1 + i % 16, (copy_load){0}).s;
         best_copy = fmin(best_copy, now_s() - start);
     }
     fitted_model_destroy(m);

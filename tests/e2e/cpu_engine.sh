@@ -14,7 +14,7 @@ db=$work/p.db
 
 # Profile and fit of this machine.
 measure "$db" cpu llama --model "$model" --kv-blocks 600 --host-blocks 300 --block-size 4 \
-  --max-seqs 16 --max-batched-tokens 128 --max-model-len 64 --iterations 60 --copies 24 \
+  --max-seqs 16 --max-batched-tokens 128 --max-model-len 64 --iterations 60 --copies 24 --copies-beside 12 \
   --repeats 4 --precision 0.2 --threads 1
 
 # Under every policy the same tokens; simulated on the recorded times, the same decisions.

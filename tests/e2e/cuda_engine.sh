@@ -15,7 +15,7 @@ db=$work/p.db
 
 # Profile and fit of this device.
 measure "$db" cuda llama --model "$model" --kv-blocks 300 --host-blocks 64 --block-size 4 \
-  --max-seqs 8 --max-batched-tokens 40 --max-model-len 40 --iterations 30 --copies 24 \
+  --max-seqs 8 --max-batched-tokens 40 --max-model-len 40 --iterations 30 --copies 24 --copies-beside 12 \
   --repeats 2 --precision 0.5
 
 # serve NAME POLICY OPTION...: on the device, then simulated on the recorded times.

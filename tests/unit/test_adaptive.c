@@ -513,9 +513,9 @@ static cost tell_and_note(void *context, const batch_shape *batch) {
 }
 
 static cost tell_of_copy(void *context, link_direction direction, uint32_t n_blocks,
-                         uint32_t n_segments, bool other_direction_busy) {
+                         uint32_t n_segments, copy_load load) {
     const witness *w = context;
-    return w->told.copy(w->told.context, direction, n_blocks, n_segments, other_direction_busy);
+    return w->told.copy(w->told.context, direction, n_blocks, n_segments, load);
 }
 
 /* Two requests that fill the pool after N_TICKS. */

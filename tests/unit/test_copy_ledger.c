@@ -65,7 +65,7 @@ static void asynchronous_copies_of_a_plan_are_taken_with_what_they_move(void **s
     assert_int_equal(c.n_blocks, 3);
     assert_int_equal(c.n_segments, 3);
     assert_int_equal(c.direction, LINK_TO_HOST);
-    assert_true(c.write_back && c.other_busy);
+    assert_true(c.write_back && c.load.other_direction);
     assert_float_equal(c.predicted_s, 7, 0);
     assert_false(copy_ledger_completed(&l, &c, &share, 5, 210));
     assert_true(copy_ledger_completed(&l, &c, &share, 6, 300));
@@ -81,15 +81,15 @@ static void the_other_direction_counts_only_while_it_had_something_to_do(void **
     hand_plan h;
     hand_plan_init(&h);
     submit(&l, &h, 0, LINK_TO_HOST, 1000);
-    assert_false(l.copies[0].other_busy);
+    assert_false(l.copies[0].load.other_direction);
     submit(&l, &h, 1, LINK_TO_DEVICE, 1300);
-    assert_true(l.copies[1].other_busy);
+    assert_true(l.copies[1].load.other_direction);
     /* 1000 to 1400 alone but for the last 100. */
     assert_float_equal(complete(&l, 0, 1400), 0.25, 1e-12);
     assert_float_equal(complete(&l, 1, 1500), 0.5, 1e-12);
     /* An idle link in between counts for nobody. */
     submit(&l, &h, 2, LINK_TO_DEVICE, 9000);
-    assert_false(l.copies[0].other_busy);
+    assert_false(l.copies[0].load.other_direction);
     assert_float_equal(complete(&l, 2, 9100), 0, 0);
     copy_ledger_finish(&l);
     hand_plan_finish(&h);

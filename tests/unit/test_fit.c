@@ -170,15 +170,16 @@ static void order_of_the_samples_plays_no_part(void **state) {
     fit_finish(&g);
 }
 
-static void a_copy_costs_bytes_pieces_and_the_other_direction(void **state) {
+static void a_copy_costs_bytes_pieces_and_what_else_goes_on(void **state) {
     (void)state;
     static sample samples[200];
     fit f;
     errbuf err = {0};
     for (uint32_t i = 0; i < 200; i++) {
         uint32_t blocks = 1 + i * 5 % 512, pieces = 1 + i % blocks;
-        bool busy = i % 3 == 0;
-        double s = 4e-6 + pieces * 1e-6 + blocks * 2e6 / (busy ? 40e9 : 50e9);
+        bool busy = i % 3 == 0, beside = i % 4 == 0;
+        double s = 4e-6 + pieces * 1e-6 + blocks * 2e6 / (busy ? 40e9 : 50e9) +
+                   beside * blocks * 2e6 / 500e9;
         samples[i] = (sample){.op = OP_SWAP_OUT,
                               .tp = 1,
                               .n_repeats = 1,
@@ -186,11 +187,55 @@ static void a_copy_costs_bytes_pieces_and_the_other_direction(void **state) {
                               .n_segments = pieces,
                               .bytes = blocks * 2e6,
                               .other_direction_busy = busy,
+                              .compute_busy = beside,
                               .seconds = s};
     }
     assert_int_equal(fit_make(&f, NULL, samples, 200, SMS, &err), ST_OK);
     assert_true(f.quality.held_out.mape < 0.01);
+    sample asked = samples[100];
+    asked.compute_busy = false;
+    double alone_s = fit_predict(&f, &asked).s;
+    asked.compute_busy = true;
+    assert_true(fabs(fit_predict(&f, &asked).s / alone_s - 1.1) < 0.02);
     assert_true(fabs(f.bytes_per_block - 2e6) < 1);
+    fit_finish(&f);
+}
+
+/* Takes the bounds of the last two variables out of a stored fit. */
+static void forget_later_variables(char *text, const char *bounds) {
+    char *at = strstr(text, bounds), *end = at ? strchr(at, ']') : NULL;
+    const char last[] = ",null,null";
+    const size_t n = sizeof(last) - 1;
+    assert_non_null(end);
+    assert_memory_equal(end - n, last, n);
+    memmove(end - n, end, strlen(end) + 1);
+}
+
+static void fits_of_before_a_variable_came_are_read(void **state) {
+    (void)state;
+    static sample samples[N];
+    fit f, g;
+    errbuf err = {0};
+    char *text;
+    fill_staircase(samples, N);
+    assert_int_equal(fit_make(&f, NULL, samples, N, SMS, &err), ST_OK);
+    assert_int_equal(fit_to_json(&text, &f, &err), ST_OK);
+    forget_later_variables(text, "\"low\":[");
+    forget_later_variables(text, "\"high\":[");
+    assert_int_equal(fit_from_json(&g, text, &err), ST_OK);
+    sample s = layer_sample(100, 1);
+    s.compute_busy = true;
+    cost a = fit_predict(&f, &s), b = fit_predict(&g, &s);
+    assert_true(fabs(a.s / b.s - 1) < 1e-9 && b.in_range);
+    for (int i = 0; i < 20; i++) { /* this many there never were */
+        char *end = strchr(strstr(text, "\"low\":["), ']');
+        char *comma = end;
+        while (*comma != ',') comma--;
+        memmove(comma, end, strlen(end) + 1);
+    }
+    fit_finish(&g);
+    assert_int_equal(fit_from_json(&g, text, &err), ST_FORMAT);
+    free(text);
     fit_finish(&f);
 }
 
@@ -380,7 +425,8 @@ int main(void) {
         cmocka_unit_test(odd_measurements_do_not_bend_the_rest),
         cmocka_unit_test(samples_without_a_rule_are_refused_or_fitted_finitely),
         cmocka_unit_test(order_of_the_samples_plays_no_part),
-        cmocka_unit_test(a_copy_costs_bytes_pieces_and_the_other_direction),
+        cmocka_unit_test(a_copy_costs_bytes_pieces_and_what_else_goes_on),
+        cmocka_unit_test(fits_of_before_a_variable_came_are_read),
         cmocka_unit_test(what_is_read_back_predicts_the_same),
         cmocka_unit_test(bad_samples_are_refused_by_name),
         cmocka_unit_test(iterations_are_put_together_from_operators),

@@ -28,10 +28,10 @@ static cost iteration(void *context, const batch_shape *batch) {
 }
 
 static cost copy(void *context, link_direction direction, uint32_t n_blocks,
-                 uint32_t n_segments, bool other_direction_busy) {
+                 uint32_t n_segments, copy_load load) {
     latency_source l = plain_latency_source(context);
-    double s = l.copy_s(l.context, direction, n_blocks * BLOCK_BYTES, n_segments);
-    return sure(s * (other_direction_busy ? l.copy_slowdown(l.context) : 1));
+    double s = l.copy_s(l.context, direction, n_blocks * BLOCK_BYTES, n_segments, true);
+    return sure(s * (load.other_direction ? l.copy_slowdown(l.context) : 1));
 }
 
 static cost_model belief_in(const plain_latency *l) {

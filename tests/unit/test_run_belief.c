@@ -59,10 +59,12 @@ static answers ask(const run_settings *o) {
     batch_shape prefill = {0}, decode = {0};
     batch_shape_add_chunk(&prefill, 100, 700, true);
     batch_shape_add_decodes(&decode, 50, 50000, 2000);
-    const answers a = {.prefill_s = m->iteration(m->context, &prefill).s,
-                       .decode_s = m->iteration(m->context, &decode).s,
-                       .out_s = m->copy(m->context, LINK_TO_HOST, 30, 3, true).s,
-                       .in_s = m->copy(m->context, LINK_TO_DEVICE, 30, 3, false).s};
+    const answers a = {
+        .prefill_s = m->iteration(m->context, &prefill).s,
+        .decode_s = m->iteration(m->context, &decode).s,
+        .out_s =
+            m->copy(m->context, LINK_TO_HOST, 30, 3, (copy_load){.other_direction = true}).s,
+        .in_s = m->copy(m->context, LINK_TO_DEVICE, 30, 3, (copy_load){0}).s};
     belief_destroy(b);
     return a;
 }

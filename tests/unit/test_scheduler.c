@@ -277,11 +277,11 @@ static cost constant_iteration(void *context, const batch_shape *batch) {
 }
 
 static cost constant_copy(void *context, link_direction direction, uint32_t n_blocks,
-                          uint32_t n_segments, bool other_direction_busy) {
+                          uint32_t n_segments, copy_load load) {
     (void)context;
     (void)direction;
     (void)n_segments;
-    (void)other_direction_busy;
+    (void)load;
     return (cost){.s = 0.001 * n_blocks};
 }
 
