@@ -365,6 +365,14 @@ static json_t *drifts_json(const run *r) {
     return list;
 }
 
+/* Host time of a plan that computes, mean; null where the device has no real time. */
+static json_t *host_step_json(const run *r) {
+    executor_usage usage;
+    r->executor.usage(r->executor.context, &usage);
+    if (usage.n_submitted == 0) return json_null();
+    return json_real(usage.host_s / (double)usage.n_submitted);
+}
+
 static status write_json(const run *r, status result, const char *message, errbuf *err) {
     const char *path = r->settings.json;
     json_t *all = figures_json(&r->figures);
@@ -372,6 +380,7 @@ static status write_json(const run *r, status result, const char *message, errbu
     json_object_set_new(all, "message", message ? json_string(message) : json_null());
     json_object_set_new(all, "n_skipped_lines",
                         json_integer((json_int_t)trace_n_bad(r->trace)));
+    json_object_set_new(all, "host_step_s", host_step_json(r));
     json_object_set_new(all, "drifts", drifts_json(r));
     json_object_set_new(all, "settings", json_loads(r->settings_json, 0, NULL));
     char *text = json_dumps(all, JSON_INDENT(2));

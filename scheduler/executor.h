@@ -47,6 +47,10 @@ typedef struct completion {
 typedef struct executor_usage {
     double compute_s; /* computing, ordered copies excluded */
     double link_s;    /* copying in at least one direction, ordered copies included */
+    /* From an event until compute has what the next submission gives it to do: scheduling and
+     * launching. Of a device in real time; else 0. */
+    double host_s;
+    uint64_t n_submitted; /* of these; else 0 */
 } executor_usage;
 
 typedef struct executor {

@@ -34,6 +34,8 @@ typedef struct cpu_executor {
     uint32_t n_done; /* iterations of the plan */
     double recompute_s;
     double compute_s; /* busy so far */
+    double host_s;    /* as executor_usage has it */
+    uint64_t n_submitted;
 
     /* The compute thread's while an iteration runs. */
     token_batch batch;
@@ -153,7 +155,10 @@ static status submit(void *context, const plan *p, errbuf *err) {
     if (x->has_ordered) hold_copiers(x, true);
     TRY(push_copies(x, p, err));
     x->plan = p;
-    return start_iteration(x, err);
+    TRY(start_iteration(x, err));
+    x->host_s += (double)(event_board_now_ns(x->board) - x->start_ns) * 1e-9;
+    x->n_submitted++;
+    return ST_OK;
 }
 
 /* ------------------------------------------------------------ completions out */
@@ -225,8 +230,10 @@ static status next(void *context, int64_t until_ns, completion *out, errbuf *err
 
 static void usage(void *context, executor_usage *out) {
     const cpu_executor *x = context;
-    *out =
-        (executor_usage){.compute_s = x->compute_s, .link_s = event_board_copying_s(x->board)};
+    *out = (executor_usage){.compute_s = x->compute_s,
+                            .link_s = event_board_copying_s(x->board),
+                            .host_s = x->host_s,
+                            .n_submitted = x->n_submitted};
 }
 
 /* Threads first: they use all else. */

@@ -90,6 +90,11 @@ static status push_iteration(cuda_executor *x, errbuf *err) {
     return ST_OK;
 }
 
+static void note_host(cuda_executor *x) {
+    x->usage.host_s += (double)(clock_ns(x) - x->start_ns) * 1e-9;
+    x->usage.n_submitted++;
+}
+
 static status submit(void *context, const plan *p, errbuf *err) {
     cuda_executor *x = (cuda_executor *)context;
     assert(!x->at_hand);
@@ -102,10 +107,14 @@ static status submit(void *context, const plan *p, errbuf *err) {
     x->stop_here = false;
     if (!plan_occupies_compute(p)) return copy_streams_push(x->copies, p, NULL, err);
     TRY(load(x, p, err));
+    if (!x->repeats)
+        note_host(x); /* the device has its first copy, and what follows is launched
+                       * beside its work */
     x->recompute_s = batch_recompute_s(x->config.common.costs, p);
     x->has_ordered = plan_has_ordered_copies(p);
     TRY(push_ordered(x, p, err));
     if (x->batch.n > 0) TRY(push_iteration(x, err));
+    if (x->repeats) note_host(x);
     /* What ordered copies take off the device may make room for asynchronous ones. */
     TRY(copy_streams_push(x->copies, p, x->has_ordered ? x->ordered_ended : NULL, err));
     x->at_hand = p;
@@ -117,7 +126,7 @@ static status submit(void *context, const plan *p, errbuf *err) {
 static void book_link(cuda_executor *x, int64_t end_ns, double seconds) {
     int64_t start_ns = end_ns - (int64_t)(seconds * 1e9);
     if (start_ns < x->link_until_ns) start_ns = x->link_until_ns;
-    if (end_ns > start_ns) x->link_s += (double)(end_ns - start_ns) * 1e-9;
+    if (end_ns > start_ns) x->usage.link_s += (double)(end_ns - start_ns) * 1e-9;
     if (end_ns > x->link_until_ns) x->link_until_ns = end_ns;
 }
 
@@ -143,7 +152,7 @@ static status time_ordered(cuda_executor *x, errbuf *err) {
     TRY_CUDA(cudaEventElapsedTime(&ms, x->ordered_started, x->ordered_ended),
              "timing ordered copies");
     x->ordered_copy_s = ms * 1e-3;
-    x->link_s += x->ordered_copy_s;
+    x->usage.link_s += x->ordered_copy_s;
     return ST_OK;
 }
 
@@ -178,7 +187,7 @@ static void book_iteration(cuda_executor *x) {
     note_event(x);
     x->end_ns[x->n_done++] = x->now_ns;
     double copies_s = x->n_done == 1 ? x->ordered_copy_s : 0;
-    if (x->batch.n > 0) x->compute_s += (double)(x->now_ns - from) * 1e-9 - copies_s;
+    if (x->batch.n > 0) x->usage.compute_s += (double)(x->now_ns - from) * 1e-9 - copies_s;
 }
 
 static bool ends_here(const cuda_executor *x, int64_t until_ns) {
@@ -264,9 +273,7 @@ static status next(void *context, int64_t until_ns, completion *out, errbuf *err
 }
 
 static void usage(void *context, executor_usage *out) {
-    const cuda_executor *x = (const cuda_executor *)context;
-    out->compute_s = x->compute_s;
-    out->link_s = x->link_s;
+    *out = ((const cuda_executor *)context)->usage;
 }
 
 void cuda_executor_serve(executor *out, cuda_executor *x) {

@@ -43,7 +43,7 @@ typedef struct cuda_executor {
     double ordered_copy_s, recompute_s;
     status failed; /* what went wrong, once it has: said by all later calls */
     errbuf failure;
-    double compute_s, link_s; /* busy so far */
+    executor_usage usage; /* so far */
     int64_t link_until_ns;
 } cuda_executor;
 
