@@ -47,6 +47,8 @@ static microbench_config config_of(const device_profile_design *d, const run_set
     c.n_iterations = d->n_iterations;
     c.n_copies = d->n_copies;
     c.n_copies_beside = is_virtual ? 0 : d->n_copies_beside;
+    /* A CUDA engine runs a size of batch once, captures it into a graph, then launches that. */
+    c.n_warmups = is_virtual ? 1 : 2;
     c.precision = d->precision;
     c.n_repeats_max = d->n_repeats_max;
     c.seed = d->seed;

@@ -164,29 +164,35 @@ static status time_iteration(bench *b, double *seconds, errbuf *err) {
 }
 
 /* A copy of p->n_blocks in pieces of run_blocks: every other run of blocks is left out. */
-static status add_copy(bench *b, const bench_point *p, link_direction direction,
+static status add_copy(bench *b, uint64_t id, const bench_point *p, link_direction direction,
                        uint32_t n_blocks, uint32_t first) {
-    plan_copy copy = {.id = b->n_copies++,
+    plan_copy copy = {.id = id,
                       .seq = NO_SEQ,
                       .direction = direction,
                       .first_pair = b->plan.n_pairs,
                       .n_pairs = n_blocks};
     for (uint32_t i = 0; i < n_blocks; i++) {
-        uint32_t id = first + i + i / p->run_blocks;
-        TRY(plan_add_pair(&b->plan, (block_pair){id, id}));
+        uint32_t block = first + i + i / p->run_blocks;
+        TRY(plan_add_pair(&b->plan, (block_pair){block, block}));
     }
     return plan_add_copy(&b->plan, copy);
 }
 
-/* The copy of a point and, if the other direction shall be busy, one that has more to do, in
- * the other half of the blocks: there is room, as a point has at most an eighth of them. */
+/* The copy of a point, last; before it, if the other direction shall be busy, one that has more
+ * to do, in the other half of the blocks: there is room, as a point has at most an eighth of
+ * them. */
 static status plan_copies(bench *b, const bench_point *p) {
+    uint64_t id = b->n_copies++;
     plan_clear(&b->plan);
-    TRY(add_copy(b, p, p->direction, p->n_blocks, 0));
-    if (!p->other_direction_busy) return ST_OK;
-    return add_copy(b, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
-                    2 * p->n_blocks,
-                    bench_design_copy_blocks(&b->config, b->beside_copies) / 2);
+    if (p->other_direction_busy)
+        TRY(add_copy(
+            b, b->n_copies++, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
+            2 * p->n_blocks, bench_design_copy_blocks(&b->config, b->beside_copies) / 2));
+    return add_copy(b, id, p, p->direction, p->n_blocks, 0);
+}
+
+static const plan_copy *measured_copy(const bench *b) {
+    return &b->plan.copies[b->plan.n_copies - 1];
 }
 
 /* Copies once; decodes, if there are any, run until all is copied. */
@@ -194,7 +200,7 @@ static status time_copy(bench *b, const bench_point *p, double *seconds, errbuf 
     bool computes = p->n_decode > 0;
     TRY(plan_copies(b, p));
     plan_decodes(&b->plan, p);
-    uint64_t measured = b->plan.copies[0].id;
+    uint64_t measured = measured_copy(b)->id;
     TRY(b->e->submit(b->e->context, &b->plan, err));
     for (uint32_t n_under_way = b->plan.n_copies; n_under_way > 0 || computes;) {
         completion c;
@@ -253,7 +259,7 @@ static status measure(bench *b, const bench_point *p, sample *out, errbuf *err) 
     }
     if (is_copy) {
         out->n_blocks = p->n_blocks;
-        out->n_segments = plan_copy_segments(&b->plan, &b->plan.copies[0], b->config.n_layers);
+        out->n_segments = plan_copy_segments(&b->plan, measured_copy(b), b->config.n_layers);
         out->bytes = b->config.block_bytes * p->n_blocks;
         out->other_direction_busy = p->other_direction_busy;
         out->compute_busy = b->beside_copies;
