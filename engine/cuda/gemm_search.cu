@@ -141,9 +141,12 @@ static void insert_sorted(double *values, int n, double value) {
 /* Median time of a graph of products; INFINITY: far behind best_ms. */
 static status time_candidate(gemm *g, double *ms, const scratch *s, gemm_entry *e,
                              uint32_t index, double best_ms, errbuf *err) {
-    size_t n_copies = (s->w_bytes - BIAS_OFFSET_BYTES) / weight_bytes(&e->product);
+    size_t one = weight_bytes(&e->product), room = (s->w_bytes - BIAS_OFFSET_BYTES) / one;
+    size_t n_copies = (g->options.cold_bytes + one - 1) / one;
     double times[N_REPEATS], once = 0;
     cudaGraphExec_t graph;
+    if (n_copies > room) n_copies = room; /* at least 1: there is room for the largest */
+    if (n_copies == 0) n_copies = 1;      /* cold_bytes is 0 */
     if (n_copies > COPIES_MAX) n_copies = COPIES_MAX;
     TRY(make_graph(g, &graph, s, e, index, n_copies, err));
     status st = ST_OK;
