@@ -165,7 +165,8 @@ static inline void check_cuda(cudaError_t e, const char *what) {
     exit(1);
 }
 
-/* Owns n elements on the device; fresh ones have all bits set (numbers: NaN). */
+/* Owns n elements on the device; fresh ones have all bits set (numbers: NaN). What is written
+ * is there when the call returns, for streams that do not wait for the default one, too. */
 template <class T> struct device_array {
     T *at = NULL;
     size_t n = 0;
@@ -173,6 +174,7 @@ template <class T> struct device_array {
     explicit device_array(size_t n_) : n(n_) {
         check_cuda(cudaMalloc((void **)&at, n * sizeof(T)), "device memory for a check");
         if (n > 0) check_cuda(cudaMemset(at, 0xff, n * sizeof(T)), "filling device memory");
+        check_cuda(cudaDeviceSynchronize(), "filling device memory");
     }
     explicit device_array(const std::vector<T> &host) : device_array(host.size()) {
         upload(host);
@@ -189,6 +191,7 @@ template <class T> struct device_array {
         if (host.empty()) return;
         check_cuda(cudaMemcpy(at, host.data(), host.size() * sizeof(T), cudaMemcpyHostToDevice),
                    "upload");
+        check_cuda(cudaDeviceSynchronize(), "upload");
     }
     /* Waits for all work on the device. */
     std::vector<T> host() const {

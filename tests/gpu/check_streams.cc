@@ -177,6 +177,7 @@ struct copy_rig {
         check_cuda(
             cudaMemcpy(device, device_wanted.data(), ARENA_BYTES, cudaMemcpyHostToDevice),
             "an arena");
+        check_cuda(cudaDeviceSynchronize(), "an arena");
         memcpy(host, host_wanted.data(), ARENA_BYTES);
         check_cuda(cudaStreamCreateWithFlags(&compute, cudaStreamNonBlocking), "a stream");
         check_cuda(cudaEventCreate(&after), "an event");
