@@ -60,9 +60,9 @@ static status add_products(device_pass *p, errbuf *err) {
     return ST_OK;
 }
 
-static uint32_t splits_of(const device_pass *p, uint32_t n_rows) {
-    return attend_decode_splits(n_rows, p->config->n_kv_heads, p->options.max_context,
-                                p->n_sms);
+static decode_splits splits_of(const device_pass *p, uint32_t n_rows) {
+    return attend_decode_splits(n_rows, p->config->n_kv_heads, p->config->head_dim,
+                                p->options.max_context, p->n_sms);
 }
 
 /* Over all sizes of batch, since fewer rows are split more. */
@@ -279,7 +279,7 @@ static status attend_single(const step *s, uint32_t layer) {
     a.layer = layer;
     a.n_heads = c->n_heads;
     a.scale = 1.0f / sqrtf((float)c->head_dim);
-    a.n_splits = splits_of(s->p, n);
+    a.splits = splits_of(s->p, n);
     a.workspace = s->p->workspace;
     a.stopped = s->batch->stopped;
     return attend_decode(s->stream, s->p->model->dtype, &a, s->err);

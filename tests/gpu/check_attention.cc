@@ -295,15 +295,15 @@ struct decode_run {
         for (uint32_t s : h.sequences) out.push_back(h.block_start[s]);
         return out;
     }
-    static size_t floats(const attention_rig &r, uint32_t n_splits) {
+    static size_t floats(const attention_rig &r, decode_splits splits) {
         const attention_case &c = r.host.c;
-        return attend_decode_workspace_bytes(r.n_rows(), c.n_heads, c.head_dim, n_splits) /
+        return attend_decode_workspace_bytes(r.n_rows(), c.n_heads, c.head_dim, splits) /
                sizeof(float);
     }
 
-    decode_run(const attention_case &c, double scale, uint32_t n_splits)
+    decode_run(const attention_case &c, double scale, decode_splits splits)
         : rig(c), positions(rig.host.positions), first_block(first_blocks(rig.host)),
-          workspace(floats(rig, n_splits)), args() {
+          workspace(floats(rig, splits)), args() {
         args.rows.positions = positions.at;
         args.rows.first_block = first_block.at;
         args.rows.blocks = rig.blocks.at;
@@ -315,14 +315,15 @@ struct decode_run {
         args.layer = LAYER;
         args.n_heads = c.n_heads;
         args.scale = (float)scale;
-        args.n_splits = n_splits;
+        args.splits = splits;
         args.workspace = workspace.at;
     }
 };
 
-static int check_decode(const attention_case &c, uint32_t n_splits) {
-    check_begin("attend_decode %s, %s, %u splits", dtype_name(c.dtype), c.name, n_splits);
-    decode_run d(c, scale_of(c), n_splits);
+static int check_decode(const attention_case &c, decode_splits splits) {
+    check_begin("attend_decode %s, %s, %u splits of %u keys or more", dtype_name(c.dtype),
+                c.name, splits.n, splits.n_keys_min);
+    decode_run d(c, scale_of(c), splits);
     CHECK_OK(attend_decode(0, c.dtype, &d.args, &err));
     check_out(d.rig, scale_of(c));
     return check_end();
@@ -331,7 +332,7 @@ static int check_decode(const attention_case &c, uint32_t n_splits) {
 /* A graph that was captured at some contexts serves others. */
 static int check_replay(void) {
     check_begin("attend_decode in a graph while contexts change");
-    decode_run d({"", DEVICE_BF16, 4, 2, 16, 16, {{299, 1}, {64, 1}}, 1}, 0.3, 3);
+    decode_run d({"", DEVICE_BF16, 4, 2, 16, 16, {{299, 1}, {64, 1}}, 1}, 0.3, {3, 128});
     cudaStream_t stream;
     cudaGraph_t graph;
     cudaGraphExec_t exec;
@@ -357,15 +358,20 @@ static int check_replay(void) {
 
 static int check_splits(void) {
     check_begin("attend_decode_splits");
-    CHECK(attend_decode_workspace_bytes(64, 32, 128, 1) == 0);
-    CHECK(attend_decode_workspace_bytes(2, 4, 8, 3) == 2 * 4 * 3 * 10 * sizeof(float));
-    CHECK(attend_decode_splits(1, 8, 1, 132) == 1);
-    CHECK(attend_decode_splits(1024, 32, 64, 132) == 1);
-    CHECK(attend_decode_splits(1, 8, 8192, 132) > 8);
-    for (uint32_t n = 1; n <= 256; n *= 2) {
-        uint32_t n_splits = attend_decode_splits(n, 8, 4096, 132);
-        CHECK(n_splits >= 1 && n_splits <= ATTEND_DECODE_SPLITS_MAX);
-    }
+    CHECK(attend_decode_workspace_bytes(64, 32, 128, {1, 64}) == 0);
+    CHECK(attend_decode_workspace_bytes(2, 4, 8, {3, 64}) == 2 * 4 * 3 * 10 * sizeof(float));
+    CHECK(attend_decode_splits(1, 8, 128, 1, 132).n == 1);
+    CHECK(attend_decode_splits(1024, 32, 128, 64, 132).n == 1);
+    CHECK(attend_decode_splits(1, 8, 128, 8192, 132).n > 8);
+    for (uint32_t n = 1; n <= 1024; n *= 2)
+        for (uint32_t context : {64u, 1000u, 4096u, 131072u}) {
+            const decode_splits s = attend_decode_splits(n, 8, 128, context, 132);
+            const bool fill = n * 8 >= 3 * 132;
+            CHECK(s.n >= 1 && s.n <= ATTEND_DECODE_SPLITS_MAX);
+            /* Short rows are not cut for the sake of one that may be long. */
+            if (fill && s.n > 1) CHECK(s.n_keys_min >= 1024 && s.n_keys_min * s.n >= context);
+            if (fill) CHECK(s.n == 1 || s.n * n * 8 <= 6 * 3 * 132);
+        }
     return check_end();
 }
 
@@ -374,7 +380,7 @@ static int check_splits(void) {
 /* A set flag leaves the output and the workspace alone. */
 static int check_stopped(void) {
     check_begin("attention that is stopped");
-    decode_run d({"", DEVICE_FP16, 2, 2, 16, 16, {{70, 3}}, 1}, 0.2, 2);
+    decode_run d({"", DEVICE_FP16, 2, 2, 16, 16, {{70, 3}}, 1}, 0.2, {2, 0});
     device_array<uint32_t> flags(std::vector<uint32_t>{0, 1});
     const std::vector<uint16_t> before = d.rig.out.host();
     run_prefill(d.rig, d.rig.host.chunks, 128, 0.2, flags.at + 1);
@@ -424,16 +430,16 @@ static int check_refusals(void) {
     d.n_heads = 4;
     d.q_stride = 512;
     d.scale = 1;
-    d.n_splits = 1;
+    d.splits = {1, 0};
     CHECK_OK(attend_decode(0, DEVICE_BF16, &d, &err)); /* no rows */
     d.rows.n_rows = 65536;
     CHECK(attend_decode(0, DEVICE_BF16, &d, NULL) == ST_INVALID);
     d.rows.n_rows = 1;
-    d.n_splits = 0;
+    d.splits.n = 0;
     CHECK(attend_decode(0, DEVICE_BF16, &d, NULL) == ST_INVALID);
-    d.n_splits = ATTEND_DECODE_SPLITS_MAX + 1;
+    d.splits.n = ATTEND_DECODE_SPLITS_MAX + 1;
     CHECK(attend_decode(0, DEVICE_BF16, &d, NULL) == ST_INVALID);
-    d.n_splits = 2; /* without a workspace */
+    d.splits.n = 2; /* without a workspace */
     CHECK(attend_decode(0, DEVICE_BF16, &d, NULL) == ST_INVALID);
     return check_end();
 }
@@ -480,7 +486,10 @@ int check_attention(void) {
     n_failed += check_chunking(DEVICE_BF16, 16) + check_chunking(DEVICE_FP16, 10);
     n_failed += check_chunking(DEVICE_BF16, 64) + check_chunking(DEVICE_FP16, 256);
     for (const attention_case &c : decode_cases)
-        for (uint32_t n_splits : {1, 3}) n_failed += check_decode(c, n_splits);
-    for (uint32_t n_splits : {2, 4, 7, 64}) n_failed += check_decode(decode_cases[0], n_splits);
+        for (uint32_t n : {1, 3}) n_failed += check_decode(c, {n, 0});
+    for (uint32_t n : {2, 4, 7, 64}) n_failed += check_decode(decode_cases[0], {n, 1});
+    for (uint32_t n_keys : {64, 65, 128, 1000})
+        for (const attention_case &c : {decode_cases[0], decode_cases[1], decode_cases[4]})
+            n_failed += check_decode(c, {3, n_keys});
     return n_failed + check_replay();
 }

@@ -7,7 +7,7 @@
  *
  * Order: the keys of a row are summed in tiles that are aligned to its first key, so that a row
  * of attend_prefill gets the same bits in whatever chunk and batch it stands; a row of
- * attend_decode, the same bits for equal n_splits.
+ * attend_decode, the same bits for equal splits.
  * Limits: the arena has fewer than 2^32 - 1 rows (block, layer, K | V, token).
  * Source: Dao, FlashAttention-2, arXiv 2307.08691; Dao et al., Flash-Decoding, 2023. */
 #ifndef ATTENTION_CUH
@@ -52,6 +52,12 @@ MUST_USE status attend_prefill(cudaStream_t stream, device_dtype dtype,
 
 enum { ATTEND_DECODE_SPLITS_MAX = 64 };
 
+/* How the keys of a row are spread over thread blocks. */
+typedef struct decode_splits {
+    uint32_t n;          /* blocks at most, 1 .. ATTEND_DECODE_SPLITS_MAX */
+    uint32_t n_keys_min; /* of each but the last: a short row has fewer blocks; rounded up */
+} decode_splits;
+
 typedef struct attend_decode_args {
     device_rows rows; /* tokens are not used */
     const void *q;    /* [n_rows], as in attend_prefill_args */
@@ -60,8 +66,8 @@ typedef struct attend_decode_args {
     kv_arena arena;
     uint32_t layer, n_heads;
     float scale;
-    uint32_t n_splits; /* blocks that share a row's keys, 1 .. ATTEND_DECODE_SPLITS_MAX */
-    float *workspace;  /* attend_decode_workspace_bytes(); may be NULL if n_splits is 1 */
+    decode_splits splits;
+    float *workspace; /* attend_decode_workspace_bytes(); may be NULL if splits.n is 1 */
     const uint32_t *stopped;
 } attend_decode_args;
 
@@ -71,13 +77,13 @@ typedef struct attend_decode_args {
 MUST_USE status attend_decode(cudaStream_t stream, device_dtype dtype,
                               const attend_decode_args *args, errbuf *err);
 
-/* Of the partial sums; 0 if n_splits is 1. */
+/* Of the partial sums; 0 if splits.n is 1. */
 size_t attend_decode_workspace_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t head_dim,
-                                     uint32_t n_splits);
+                                     decode_splits splits);
 
-/* How many splits suit a batch whose longest context is max_context, on n_sms
+/* What suits a batch whose longest context is max_context, the others being shorter, on n_sms
  * multiprocessors. Decides the bits of the result: fix it for each size of batch. */
-uint32_t attend_decode_splits(uint32_t n_rows, uint32_t n_kv_heads, uint32_t max_context,
-                              uint32_t n_sms);
+decode_splits attend_decode_splits(uint32_t n_rows, uint32_t n_kv_heads, uint32_t head_dim,
+                                   uint32_t max_context, uint32_t n_sms);
 
 #endif

@@ -41,9 +41,11 @@ typedef struct key_splits {
     uint32_t n_used; /* those behind have none */
 } key_splits;
 
-__device__ static inline key_splits split_keys(uint32_t context, uint32_t n_splits) {
+__device__ static inline key_splits split_keys(uint32_t context, decode_splits splits) {
     uint32_t n_units = (context + SPLIT_KEYS - 1) / SPLIT_KEYS;
-    uint32_t units_each = (n_units + n_splits - 1) / n_splits;
+    uint32_t units_min = (splits.n_keys_min + SPLIT_KEYS - 1) / SPLIT_KEYS;
+    uint32_t units_each = (n_units + splits.n - 1) / splits.n;
+    if (units_each < units_min) units_each = units_min;
     return {units_each * SPLIT_KEYS, (n_units + units_each - 1) / units_each};
 }
 
@@ -54,7 +56,7 @@ __device__ static inline float *partial_values(const attend_decode_args &a, size
 }
 
 __device__ static inline float *partial_weight(const attend_decode_args &a, size_t at) {
-    size_t n_values = (size_t)a.rows.n_rows * a.n_heads * a.n_splits * a.arena.head_dim;
+    size_t n_values = (size_t)a.rows.n_rows * a.n_heads * a.splits.n * a.arena.head_dim;
     return a.workspace + n_values + at * 2;
 }
 
@@ -124,7 +126,7 @@ __device__ static inline void write_merged(const attend_decode_args &a, const fl
             from_float(&out[i], value / weight);
             continue;
         }
-        size_t at = first_at + (size_t)head * a.n_splits;
+        size_t at = first_at + (size_t)head * a.splits.n;
         partial_values(a, at)[column] = value;
         if (column == 0) {
             partial_weight(a, at)[0] = top;
@@ -144,7 +146,7 @@ __global__ static void __launch_bounds__(N_WARPS * 32)
     constexpr int RING = shape::RING;
     const uint32_t stopped = a.stopped ? *a.stopped : 0, r = blockIdx.z;
     const uint32_t context = a.rows.positions[r] + 1;
-    const key_splits splits = split_keys(context, a.n_splits);
+    const key_splits splits = split_keys(context, a.splits);
     if (stopped || blockIdx.y >= splits.n_used) return;
     DYNAMIC_SHARED(shared);
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -164,18 +166,25 @@ __global__ static void __launch_bounds__(N_WARPS * 32)
         kv_source_of<T>(a.arena, a.layer, kv_head, a.rows.blocks + a.rows.first_block[r]);
     T *ring = (T *)shared + warp * RING * shape::TILE_NUMBERS;
 
-    uint32_t row; /* this lane's key of the tile that is copied next */
+    /* This lane's key of the tile that is copied next: its block, which is on its way from
+     * memory until the row is asked for, and its place there (NO_ROW: there is no key). */
+    uint32_t block = 0, in_block = NO_ROW;
     auto find_row = [&](uint32_t tile) {
-        uint32_t key = first_key + tile * SPLIT_KEYS + lane;
-        row = lane < KEYS && key < end ? key_row(source, key) : NO_ROW;
+        uint32_t key = first_key + tile * SPLIT_KEYS + lane, nth = key / source.block_tokens;
+        bool is_there = lane < KEYS && key < end;
+        in_block = is_there ? key - nth * source.block_tokens : NO_ROW;
+        block = source.blocks[is_there ? nth : 0];
+    };
+    auto row_of = [&](uint32_t item) {
+        uint32_t row = in_block == NO_ROW ? NO_ROW : block * source.block_rows + in_block;
+        return item % 2 ? value_row(source, row) : row;
     };
     /* Item 2 t is the keys of tile t, 2 t + 1 its values. The next tile's rows are looked up
      * right behind, a step before they are needed. */
     auto copy = [&](uint32_t item) {
         if (item / 2 < n_tiles)
             copy_rows<T, D, KEYS>(ring + item % RING * shape::TILE_NUMBERS, source.keys,
-                                  source.row_numbers, item % 2 ? value_row(source, row) : row,
-                                  head_dim, whole);
+                                  source.row_numbers, row_of(item), head_dim, whole);
         copies_commit();
         if (item % 2) find_row(item / 2 + 1);
     };
@@ -218,7 +227,7 @@ __global__ static void __launch_bounds__(N_WARPS * 32)
     __syncthreads(); /* the rings are read */
     stage_sums<D>(merged, sums, n_heads);
     __syncthreads();
-    size_t first_at = ((size_t)r * a.n_heads + first_head) * a.n_splits + blockIdx.y;
+    size_t first_at = ((size_t)r * a.n_heads + first_head) * a.splits.n + blockIdx.y;
     T *out = (T *)a.out + ((size_t)r * a.n_heads + first_head) * head_dim;
     write_merged<T, D>(a, merged, n_heads, splits.n_used == 1 ? out : NULL, first_at);
 }
@@ -229,10 +238,10 @@ __global__ static void __launch_bounds__(MERGE_WARPS * 32)
     merge_splits_kernel(attend_decode_args a) {
     if (a.stopped && *a.stopped) return;
     const uint32_t r = blockIdx.y, head = blockIdx.x * MERGE_WARPS + threadIdx.x / 32;
-    const key_splits splits = split_keys(a.rows.positions[r] + 1, a.n_splits);
+    const key_splits splits = split_keys(a.rows.positions[r] + 1, a.splits);
     if (head >= a.n_heads || splits.n_used == 1) return;
     const uint32_t head_dim = a.arena.head_dim;
-    const size_t at = ((size_t)r * a.n_heads + head) * a.n_splits;
+    const size_t at = ((size_t)r * a.n_heads + head) * a.splits.n;
     const float *stats = partial_weight(a, at);
     float top = -INFINITY, weight = 0, sums[HEAD_DIM_MAX / 32] = {};
     for (uint32_t i = 0; i < splits.n_used; i++) top = fmaxf(top, stats[2 * i]);
@@ -263,7 +272,7 @@ static status launch(cudaStream_t stream, const attend_decode_args &a, bool whol
     constexpr int n_bytes = decode_shape<D>::SHARED_BYTES;
     TRY(allow_shared("attend_decode", (const void *)kernel, n_bytes, err));
     uint32_t n_parts = (a.n_heads / a.arena.n_kv_heads + HEADS - 1) / HEADS;
-    LAUNCH(kernel, dim3(a.arena.n_kv_heads * n_parts, a.n_splits, a.rows.n_rows), N_WARPS * 32,
+    LAUNCH(kernel, dim3(a.arena.n_kv_heads * n_parts, a.splits.n, a.rows.n_rows), N_WARPS * 32,
            n_bytes, stream, a, whole);
     return launched("attend_decode", err);
 }
@@ -279,7 +288,7 @@ static status launch_width(cudaStream_t stream, const attend_decode_args &a, err
 template <typename T>
 static status launch_all(cudaStream_t stream, const attend_decode_args &a, errbuf *err) {
     TRY(launch_width<T>(stream, a, err));
-    if (a.n_splits == 1) return ST_OK;
+    if (a.splits.n == 1) return ST_OK;
     auto kernel = merge_splits_kernel<T>;
     LAUNCH(kernel, dim3((a.n_heads + MERGE_WARPS - 1) / MERGE_WARPS, a.rows.n_rows),
            MERGE_WARPS * 32, 0, stream, a);
@@ -290,12 +299,12 @@ status attend_decode(cudaStream_t stream, device_dtype dtype, const attend_decod
                      errbuf *err) {
     TRY(attention_check("attend_decode", &args->arena, args->layer, args->n_heads,
                         args->q_stride, args->scale, err));
-    if (args->n_splits == 0 || args->n_splits > ATTEND_DECODE_SPLITS_MAX)
-        return fail(err, ST_INVALID, "attend_decode: %u splits, not 1 to %d", args->n_splits,
+    if (args->splits.n == 0 || args->splits.n > ATTEND_DECODE_SPLITS_MAX)
+        return fail(err, ST_INVALID, "attend_decode: %u splits, not 1 to %d", args->splits.n,
                     ATTEND_DECODE_SPLITS_MAX);
-    if (args->n_splits > 1 && !args->workspace)
+    if (args->splits.n > 1 && !args->workspace)
         return fail(err, ST_INVALID, "attend_decode: %u splits without a workspace",
-                    args->n_splits);
+                    args->splits.n);
     if (args->rows.n_rows > ROWS_MAX)
         return fail(err, ST_INVALID, "attend_decode: %u rows, at most %d", args->rows.n_rows,
                     ROWS_MAX);
@@ -307,28 +316,51 @@ status attend_decode(cudaStream_t stream, device_dtype dtype, const attend_decod
 /* ------------------------------------------------------------ sizes */
 
 size_t attend_decode_workspace_bytes(uint32_t n_rows, uint32_t n_heads, uint32_t head_dim,
-                                     uint32_t n_splits) {
-    if (n_splits <= 1) return 0;
-    return (size_t)n_rows * n_heads * n_splits * (head_dim + 2) * sizeof(float);
+                                     decode_splits splits) {
+    if (splits.n <= 1) return 0;
+    return (size_t)n_rows * n_heads * splits.n * (head_dim + 2) * sizeof(float);
 }
 
-/* The count with the shortest time by a simple model: blocks run in waves of BLOCKS_PER_SM per
- * multiprocessor, each as long as its keys plus what starting and merging cost, which is worth
- * about 128 keys. */
-uint32_t attend_decode_splits(uint32_t n_rows, uint32_t n_kv_heads, uint32_t max_context,
-                              uint32_t n_sms) {
-    const uint64_t BLOCKS_PER_SM = 2, FIXED_KEYS = 128;
-    uint64_t n_slots = BLOCKS_PER_SM * (n_sms ? n_sms : 1),
-             n_blocks = (uint64_t)n_rows * n_kv_heads;
+/* Thread blocks that run at once; shared memory and registers allow as many. */
+static uint64_t slots_of(uint32_t head_dim, uint32_t n_sms) {
+    return (uint64_t)(head_dim > 128 ? 2 : 3) * (n_sms ? n_sms : 1);
+}
+
+/* Few rows: the count with the shortest time by a simple model. Blocks run in waves, each as
+ * long as its keys plus what starting and merging cost, which is worth about 128 keys. */
+static decode_splits split_few(uint64_t n_blocks, uint64_t n_slots, uint32_t max_context) {
+    const uint64_t FIXED_KEYS = 128;
     uint64_t n_units = ((uint64_t)max_context + SPLIT_KEYS - 1) / SPLIT_KEYS, best_time = 0;
-    uint32_t best = 1;
+    decode_splits best = {1, (uint32_t)FIXED_KEYS};
     for (uint32_t n = 1; n <= ATTEND_DECODE_SPLITS_MAX && (n == 1 || n <= n_units); n++) {
         uint64_t n_waves = (n_blocks * n + n_slots - 1) / n_slots;
         uint64_t n_keys = (n_units + n - 1) / n * SPLIT_KEYS;
         uint64_t time = n_waves * (n_keys + FIXED_KEYS);
         if (n > 1 && time >= best_time) continue;
         best_time = time;
-        best = n;
+        best.n = n;
     }
     return best;
+}
+
+/* Many rows fill the device without being split. But the longest of them would outlast the
+ * others: those of more than 1024 keys are cut into such pieces, as far as the blocks that
+ * short rows then have too many, which end at once, stay few. */
+static decode_splits split_many(uint64_t n_blocks, uint64_t n_slots, uint32_t max_context) {
+    const uint64_t PIECE_KEYS = 1024, WAVES_MAX = 6;
+    uint64_t n = (max_context + PIECE_KEYS - 1) / PIECE_KEYS,
+             most = WAVES_MAX * n_slots / n_blocks;
+    if (n > most) n = most;
+    if (n > ATTEND_DECODE_SPLITS_MAX) n = ATTEND_DECODE_SPLITS_MAX;
+    if (n <= 1) return {1, 0};
+    uint64_t n_keys = (max_context + n - 1) / n;
+    return {(uint32_t)n, (uint32_t)(n_keys < PIECE_KEYS ? PIECE_KEYS : n_keys)};
+}
+
+decode_splits attend_decode_splits(uint32_t n_rows, uint32_t n_kv_heads, uint32_t head_dim,
+                                   uint32_t max_context, uint32_t n_sms) {
+    const uint64_t n_blocks = (uint64_t)n_rows * n_kv_heads,
+                   n_slots = slots_of(head_dim, n_sms);
+    return n_blocks < n_slots ? split_few(n_blocks, n_slots, max_context)
+                              : split_many(n_blocks, n_slots, max_context);
 }

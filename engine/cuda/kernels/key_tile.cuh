@@ -254,6 +254,7 @@ __device__ static inline void weigh_scores(float (&s)[M][KEYS / 8][4], row_sums<
                                            float scale) {
     UNROLL
     for (int m = 0; m < M; m++) {
+        float factor[2];
         UNROLL
         for (int half = 0; half < 2; half++) {
             float top = -INFINITY;
@@ -263,7 +264,8 @@ __device__ static inline void weigh_scores(float (&s)[M][KEYS / 8][4], row_sums<
             top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
             top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
             top = fmaxf(sums.top[m][half], top * scale);
-            float factor = exp2_fast(sums.top[m][half] - top), weight = 0;
+            float weight = 0;
+            factor[half] = exp2_fast(sums.top[m][half] - top);
             UNROLL
             for (int n = 0; n < KEYS / 8; n++) {
                 UNROLL
@@ -273,12 +275,14 @@ __device__ static inline void weigh_scores(float (&s)[M][KEYS / 8][4], row_sums<
                 }
             }
             sums.top[m][half] = top;
-            sums.weight[m][half] = fmaf(sums.weight[m][half], factor, weight);
+            sums.weight[m][half] = fmaf(sums.weight[m][half], factor[half], weight);
+        }
+        /* Seldom behind the first tiles. */
+        if (!__any_sync(~0u, factor[0] != 1 || factor[1] != 1)) continue;
+        UNROLL
+        for (int d = 0; d < D / 8; d++) {
             UNROLL
-            for (int d = 0; d < D / 8; d++) {
-                sums.values[m][d][2 * half] *= factor;
-                sums.values[m][d][2 * half + 1] *= factor;
-            }
+            for (int i = 0; i < 4; i++) sums.values[m][d][i] *= factor[i / 2];
         }
     }
 }
