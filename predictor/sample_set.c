@@ -8,6 +8,9 @@
 /* Repeats of one kernel differ by a few per cent, and by a factor of two where clocks throttle;
  * ten times is another unit, another device, or another kernel. */
 static const double contradiction_ratio = 10;
+/* Times that differ by less than repeats do are of one kernel, as of a copy that has to wait
+ * for a processor in one repeat of five. */
+static const double deviations = 3;
 
 static const char *const names[N_OPERATIONS] = {
 #define X(code, name, text) [code] = name,
@@ -85,6 +88,12 @@ static int compare(const void *left, const void *right) {
     return order ? order : (a->seconds > b->seconds) - (a->seconds < b->seconds);
 }
 
+static bool contradict(const sample *fast, const sample *slow) {
+    return slow->seconds >= contradiction_ratio * fast->seconds &&
+           slow->seconds - fast->seconds >
+               deviations * fmax(fast->deviation_s, slow->deviation_s);
+}
+
 static status fail_contradiction(const sample *fast, const sample *slow, errbuf *err) {
     char text[256];
     sample_describe(text, sizeof(text), fast);
@@ -105,7 +114,7 @@ status samples_check_consistent(const sample *samples, size_t n, errbuf *err) {
     for (size_t i = 1, first = 0; i < n && st == ST_OK; i++) {
         if (sample_compare_features(sorted[first], sorted[i]) != 0)
             first = i;
-        else if (sorted[i]->seconds >= contradiction_ratio * sorted[first]->seconds)
+        else if (contradict(sorted[first], sorted[i]))
             st = fail_contradiction(sorted[first], sorted[i], err);
     }
     free(sorted);

@@ -50,8 +50,9 @@ MUST_USE status sample_check(const sample *s, errbuf *err);
 /* Order by what was measured: below, at or above 0. Equal samples measured the same thing. */
 int sample_compare_features(const sample *a, const sample *b);
 
-/* ST_FORMAT: two samples of equal features whose times are 10x apart or more; the message names
- * the operation and what to measure again. O(n log n). ST_NO_MEMORY. */
+/* ST_FORMAT: two samples of equal features whose times are 10x apart or more, and by more than
+ * 3 deviations of a repeat; the message names the operation and what to measure again. O(n log
+ * n). ST_NO_MEMORY. */
 MUST_USE status samples_check_consistent(const sample *samples, size_t n, errbuf *err);
 
 /* Equal for equal samples in equal order: features, times and repeats (FNV-1a, 64 bits). */

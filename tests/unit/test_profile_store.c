@@ -205,10 +205,16 @@ static void test_contradictions_are_refused_by_operation(void **state) {
     profile_store *s = open_or_die(file);
     sample two[] = {layer(64, 1), layer(64, 10)};
     assert_refused(s, two, 2, ST_FORMAT, "layer mlp (tp 1, n_tokens 64): samples contradict");
+    two[1].seconds = 20;
+    two[1].deviation_s = 6.3;
+    assert_refused(s, two, 2, ST_FORMAT, "samples contradict");
     two[1].seconds = 9.9; /* noise, as far as one can tell */
+    two[1].deviation_s = 0;
     add_or_die(s, &info, two, 2);
     sample later = layer(64, 0.9); /* against what is stored */
     assert_refused(s, &later, 1, ST_FORMAT, "measure this operation again");
+    later.deviation_s = 3.1; /* repeats differ by as much */
+    add_or_die(s, &info, &later, 1);
     profile_store_close(s);
 }
 
