@@ -7,19 +7,20 @@ usage() {
   cat <<'USAGE'
 usage: gpu_validation.sh [--full] [OUTPUT_FOLDER]
 
-Runs on a machine with a GPU, in the folder that gpu_bundle.sh packs: checks of the kernels, a
-probe of link and matrix products, microbenchmarks and fits, four policies on the device and on
-its simulation, equal tokens after preemptions, logits, compute-sanitizer. Needs bash, coreutils
-and awk. It writes summary.md, results.db, profiles.db, probe.csv, log.txt, steps.txt and
+Runs on a machine with a GPU, in the folder that gpu_bundle.sh packs: checks of the kernels and
+their speed, a probe of link and matrix products, microbenchmarks and fits, four policies on the
+device and on its simulation, the time of a decode and of a prefill, equal tokens after
+preemptions, logits, compute-sanitizer. Needs bash, coreutils and awk. It writes summary.md, results.db, profiles.db, probe.csv, log.txt, steps.txt and
 figures.txt into OUTPUT_FOLDER ($OUT, or gpu-results).
 
 A step that was done is not repeated: after a break, or where the time was up (exit status 75),
-the same command goes on. A step that fails or is skipped is noted with its reason; delete its
+the same command on the same OUTPUT_FOLDER goes on. A step that fails or is skipped is noted with its reason; delete its
 line in steps.txt to have it tried again. Exit status: 0 all that ran is well, 1 a step failed,
 2 misuse, 75 the time was up.
 
   --full   more points of the profile, 2000 requests, all at once too, opt-13b, the long probe:
-           about an hour. Without it: under 8 minutes
+           about an hour. Without it two or three calls of under 8 minutes, the first of which
+           has the figures that are worth most
 
 Environment: TIME_S ends a call (460; --full: 7200). MODELS (llama-2-7b opt-6.7b): names for
 random weights, or directories. BACKEND (cuda), PROGRAM, CHECKS, PROBE, GOLDEN, TRACE: what
@@ -47,13 +48,15 @@ if [ "$form" = full ]; then
   models=${MODELS:-llama-2-7b opt-6.7b opt-13b} loads=(rate all-at-once) time_s=${TIME_S:-7200}
   requests=${REQUESTS:-2000}
   iterations=${ITERATIONS:-900} copies=${COPIES:-240} repeats=${REPEATS:-20}
+  host_blocks=${HOST_BLOCKS:-2048}
 else
   models=${MODELS:-llama-2-7b opt-6.7b} loads=(rate) time_s=${TIME_S:-460}
   requests=${REQUESTS:-500}
   iterations=${ITERATIONS:-300} copies=${COPIES:-100} repeats=${REPEATS:-5}
+  host_blocks=${HOST_BLOCKS:-1024} # pinned at every start, which takes its time
 fi
 max_seqs=${MAX_SEQS:-256} max_batched_tokens=${MAX_BATCHED_TOKENS:-2048}
-max_model_len=${MAX_MODEL_LEN:-2048} host_blocks=${HOST_BLOCKS:-2048} pool_max=${POOL_MAX:-6000} block_tokens=16
+max_model_len=${MAX_MODEL_LEN:-2048} pool_max=${POOL_MAX:-6000} block_tokens=16
 policies=(vllm-v0-recompute vllm-v0-swap vllm-v1 adaptive)
 # Preemptions per request that the pool is made for, and what still is in the range asked for.
 share_wanted=0.25 share_min=0.1 share_max=0.5
@@ -86,7 +89,7 @@ step() {
   state=$(state_of "$name")
   [ -z "$state" ] || { [ "$state" = ok ] && return; return 1; }
   # Nothing is begun that this call can hardly end.
-  [ $((time_s - SECONDS)) -ge $((limit / 4)) ] || time_up=true
+  [ $((time_s - SECONDS)) -ge $((limit / 2)) ] || time_up=true
   ! $time_up || return 1
   if [ "$limit" -gt $((time_s - SECONDS)) ]; then cut=true limit=$((time_s - SECONDS)); fi
   deadline=$((SECONDS + limit)) note=''
@@ -149,7 +152,7 @@ json_number() {
 
 kept_figures=(n_requests n_finished n_preemptions makespan_s request_throughput_per_s
   output_throughput_tokens_per_s weighted_turnaround_mean weighted_turnaround_p99 turnaround_s_mean
-  turnaround_s_p99 ttft_s_mean tpot_s_mean n_swap_in_blocks recomputed_tokens n_iterations
+  turnaround_s_p99 ttft_s_mean tpot_s_mean n_swap_in_blocks recomputed_tokens n_iterations host_step_s
   predictor_mape_iteration predictor_mape_swap predictor_mape_recompute)
 keep_run() { # KEY JSON
   local name
@@ -162,23 +165,24 @@ describe_machine() {
   local gpu fields=name,driver_version,memory.total,clocks.max.sm
   gpu=$(nvidia-smi --query-gpu=$fields --format=csv,noheader 2>/dev/null | paste -s -d ';')
   note="${gpu:-no nvidia-smi}; $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1),"
-  note+=" $(nproc) cores, $(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo);"
+  note+=" $(nproc) cores, $(awk '/^Mem(Total|Available):/ { gib[$1] = $2 / 1048576 }
+    END { printf "%.0f GiB, %.0f available", gib["MemTotal:"], gib["MemAvailable:"] }' /proc/meminfo);"
   note+=" Linux $(uname -r); $("$program" --version); $(date -u +%FT%TZ)"
   echo "$note" >>"$log"
 }
 
 # A toolkit outside the linker's path, or the wheel of some Python.
 find_cublaslt() {
-  local folder
-  local prefixes=({"${VIRTUAL_ENV:-/opt/venv}",/usr,/usr/local,/opt/*,~/.local}/lib/python3*)
-  for folder in /usr/local/cuda*/{lib64,targets/*/lib} /opt/cuda*/lib64 \
-    "${CONDA_PREFIX:-/opt/conda}/lib" "${prefixes[@]/%//site-packages/nvidia/cu13/lib}" \
-    "${prefixes[@]/%//dist-packages/nvidia/cu13/lib}"; do
+  local folder python
+  python=$(timeout 20 python3 -c 'import sys; print(sys.prefix)' 2>/dev/null </dev/null)
+  for folder in /usr/local/cuda*/{lib64,targets/*/lib} /opt/cuda*/lib64 "${CONDA_PREFIX:-/opt/conda}/lib" \
+    {"${python:-/usr}","${VIRTUAL_ENV:-/opt/venv}",/usr,/usr/local,/opt/*,/opt/*/{.venv,venv},~/.local}/lib/python3*/{site,dist}-packages/nvidia/{cu13,cublas}/lib; do
     [ -e "$folder/libcublasLt.so.13" ] || continue
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder
     echo "libcublasLt: $folder" >>"$log"
     return
   done
+  echo 'libcublasLt.so.13: in none of the folders known here; the linker may still find it' >>"$log"
 }
 
 random_weights() { # MODEL: a name has no weights
@@ -240,19 +244,22 @@ serve() {
   shift 4
   [ "$load" = all-at-once ] || arrival=(--rate "$load")
   rm -f "$work/run.json"
-  bounded "$program" replay --model "$model" "${limits[@]}" --kv-blocks "$blocks" --trace "$trace" \
-    --limit "$requests" "${arrival[@]}" --seed 1 --policy "$policy" \
+  # shellcheck disable=SC2046 # two words
+  bounded "$program" replay --model "$model" $(random_weights "$model") "${limits[@]}" \
+    --kv-blocks "$blocks" --trace "$trace" --limit "$requests" "${arrival[@]}" --seed 1 --policy "$policy" \
     --json "$work/run.json" --quiet "$@"
 }
 simulation=(--backend sim --device "$backend" --latency measured --noise 0
   --profile "$out/profiles.db")
 
 # Preemptions per request of vllm-v0-recompute with so many blocks, to `share`; requests per second
-# that arrive, to `rate`: 1.1 times what it can serve when all are there at once.
+# that arrive, to `rate`: 1.1 times what it can serve when all are there at once; seconds that it
+# then takes, to `makespan`.
 try_pool() { # MODEL BLOCKS
   serve "$1" vllm-v0-recompute all-at-once "$2" "${simulation[@]}" || return
   rate=$(json_number "$work/run.json" request_throughput_per_s | awk '{ printf "%.4g", 1.1 * $1 }')
   serve "$1" vllm-v0-recompute "$rate" "$2" "${simulation[@]}" || return
+  makespan=$(json_number "$work/run.json" makespan_s)
   share=$(awk -v p="$(json_number "$work/run.json" n_preemptions)" -v n="$requests" \
     'BEGIN { printf "%.4f", p / n }')
 }
@@ -272,13 +279,14 @@ find_pool() { # MODEL
   for ((i = 0; i < 10 && high - low > 4; i++)); do
     blocks=$(awk -v a="$low" -v b="$high" 'BEGIN { printf "%d", sqrt(a * b) }')
     try_pool "$1" "$blocks" || return
-    best=$(printf '%s\n' "$best" "$blocks $rate $share" | awk -v wanted="$share_wanted" '
-      NF == 3 { d = $3 > wanted ? $3 - wanted : wanted - $3 }
-      NF == 3 && (!n++ || d < least) { least = d; line = $0 }
+    best=$(printf '%s\n' "$best" "$blocks $rate $share $makespan" | awk -v wanted="$share_wanted" '
+      NF == 4 { d = $3 > wanted ? $3 - wanted : wanted - $3 }
+      NF == 4 && (!n++ || d < least) { least = d; line = $0 }
       END { print line }')
     if is "$share > $share_wanted"; then low=$blocks; else high=$blocks; fi
   done
-  read -r blocks rate share <<<"$best"
+  read -r blocks rate share makespan <<<"$best"
+  keep "pool/$(name_of "$1")" makespan_s "$makespan"
   keep "pool/$(name_of "$1")" blocks "$blocks"
   keep "pool/$(name_of "$1")" rate "$rate"
   keep "pool/$(name_of "$1")" share "$share"
@@ -294,8 +302,7 @@ run_policy() {
   name=$(name_of "$model")
   blocks=$(figure "pool/$name" blocks)
   [ "$load" = all-at-once ] || load=$(figure "pool/$name" rate)
-  # shellcheck disable=SC2207 # two words
-  [ "$side" = simulated ] || how=("${real[@]}" $(random_weights "$model"))
+  [ "$side" = simulated ] || how=("${real[@]}")
   if [ "$side" = simulated ]; then
     [ "$(state_of "$name: profile")" = ok ] || { skip 'there is no profile'; return; }
   elif [ "$(state_of "$name: fit")" = ok ]; then
@@ -307,7 +314,8 @@ run_policy() {
   serve "$model" "$policy" "$load" "$blocks" "${how[@]}" --results "$out/results.db" \
     --label "gpu_validation $name $3 $side"
   local status=$?
-  [ ! -s "$work/run.json" ] || keep_run "run/$name/$policy/$3/$side" "$work/run.json"
+  # What a run that was cut short has done by then is in results.db, and no figure of a whole one.
+  [ "$status" -ne 0 ] || keep_run "run/$name/$policy/$3/$side" "$work/run.json"
   return "$status"
 }
 
@@ -328,7 +336,7 @@ compare_tokens() {
   [ "$preempted" -gt 0 ] || { note='nothing was preempted' && return 1; }
   first=$work/deterministic.vllm-v1
   for policy in vllm-v0-swap vllm-v0-recompute; do
-    cmp -s "$first" "$work/deterministic.$policy" || {
+    [ "$(cksum <"$first")" = "$(cksum <"$work/deterministic.$policy")" ] || {
       note="$policy in deterministic mode gives other tokens than vllm-v1" && return 1
     }
   done
@@ -344,7 +352,7 @@ compare_tokens() {
 
 compare_logits() {
   [ -x "$checks" ] || { skip "there is no $(basename "$checks")"; return; }
-  python3 -c 'import torch, transformers' 2>/dev/null ||
+  timeout 90 python3 -c 'import torch, transformers' >/dev/null 2>&1 </dev/null ||
     { skip 'python3 has no torch and transformers here'; return; }
   mkdir -p "$work/logits"
   ADAPTIVELLM_GOLDEN=$golden bounded "$checks" models --dump "$work/logits" || return
@@ -352,14 +360,55 @@ compare_logits() {
   note=$(tail -n 1 "$work/said")
 }
 
-sanitize() { # COMMAND...
-  local sanitizer
+# One iteration of a whole model: the median of those in the log that a condition picks, without
+# the first two: graphs are captured there.
+keep_median() { # KEY CONDITION
+  awk '!/^#/ { tokens = $3; prefills = $4; decodes = $5 }
+    '"$2"' && n++ >= 2 { print ($2 - $1) / 1e6 }' "$work/iterations" | sort -g |
+    awk -v key="$1" '{ x[NR] = $1 }
+      END { if (NR > 0) printf "%s ms %.3f\n%s n %d\n", key, (x[int((NR + 1) / 2)] + x[int(NR / 2) + 1]) / 2, key, NR }' \
+      >>"$figures"
+}
+one_model() { # OPTION...
+  bounded "$program" replay "${real[@]}" "$@" --profile "$out/profiles.db" --host-blocks 16 \
+    --log "$work/iterations" --json "$work/run.json" --quiet
+}
+time_decode() { # 128 sequences of 449 to 576 tokens
+  one_model --model llama-3-8b --weights random --workload fixed,prompt=448,output=128,n=128 \
+    --arrival all-at-once --policy vllm-v0-recompute --max-seqs 128 --max-batched-tokens 8192 \
+    --max-model-len 2048 --kv-blocks 8192 || return
+  local key='times/decode_step/llama-3-8b,batch=128,context=512'
+  keep_median "$key" 'decodes == 128 && prefills == 0'
+  keep "$key" host_us "$(json_number "$work/run.json" host_step_s | awk '{ printf "%.1f", $1 * 1e6 }')"
+}
+time_prefill() {
+  one_model --model llama-2-7b --weights random --workload fixed,prompt=2048,output=1,n=12 --rate 2 \
+    --policy vllm-v1 --max-seqs 128 --max-batched-tokens 2048 --max-model-len 2304 --kv-blocks 2000 ||
+    return
+  keep_median 'times/prefill_step/llama-2-7b,tokens=2048' 'tokens >= 2048'
+}
+time_kernels() {
+  [ -x "$checks" ] || { skip "there is no $(basename "$checks")"; return; }
+  bounded "$checks" times || return
+  grep '^times/' "$work/said" >>"$figures"
+}
+
+sanitize() { # TOOL COMMAND...
+  local sanitizer tool=$1 status=0
+  shift
   sanitizer=$(command -v compute-sanitizer ||
     compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -n 1)
   [ -n "$sanitizer" ] || { skip 'there is no compute-sanitizer'; return; }
   [ -x "$1" ] || { skip "there is no $(basename "$1")"; return; }
-  ADAPTIVELLM_GOLDEN=$golden bounded "$sanitizer" --error-exitcode 9 "$@" || return
-  note=$(grep 'ERROR SUMMARY' "$work/said" | tail -n 1)
+  ADAPTIVELLM_GOLDEN=$golden bounded "$sanitizer" --tool "$tool" --error-exitcode 9 "$@" || status=$?
+  if grep -q 'Device not supported' "$work/said"; then
+    skip 'compute-sanitizer does not support this device here'
+  elif [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+    skip 'not through within its time'
+  else
+    note=$(grep 'SUMMARY' "$work/said" | tail -n 1)
+    return "$status"
+  fi
 }
 
 # ------------------------------------------------------------ in order of what is worth most
@@ -373,34 +422,48 @@ step machine 30 describe_machine
 for group in rows attention gemm sampling streams; do
   step "check $group" 90 run_checks "$group"
 done
+step 'kernel times' 60 time_kernels
 probe_s=100
 [ "$form" = short ] || probe_s=1200
 step probe "$probe_s" run_probe
 
 if step start 60 start_backend; then
-  run_s=120 profile_s=150
-  [ "$form" = short ] || run_s=900 profile_s=1800
+  profile_s=150
+  [ "$form" = short ] || profile_s=1800
   for model in $models; do
     name=$(name_of "$model")
     step "$name: profile" "$profile_s" profile_model "$model" && step "$name: fit" 60 fit_model "$model"
     step "$name: pool" 90 find_pool "$model" || continue
+    # Loading and pinning, what the simulation takes, and half of that again.
+    run_s=$(figure "pool/$name" makespan_s | awk '{ printf "%d", 60 + 1.5 * $1 }')
     for load in "${loads[@]}"; do
       for policy in "${policies[@]}"; do
         step "$name: $policy, $load, hardware" "$run_s" run_policy "$model" "$policy" "$load" hardware
         step "$name: $policy, $load, simulated" 60 run_policy "$model" "$policy" "$load" simulated
       done
     done
+    [ "$backend" = cpu ] || {
+      step 'decode step' 90 time_decode
+      step 'prefill step' 90 time_prefill
+    }
   done
   step 'equal tokens' 120 compare_tokens
 fi
 step logits 120 run_checks models
 step 'logits beside transformers' 120 compare_logits
-for group in rows attention gemm sampling; do
-  step "sanitizer: $group" 120 sanitize "$checks" "$group"
-done
-step 'sanitizer: engine' 120 sanitize "$program" replay "${tiny[@]}" --policy vllm-v0-swap \
+step 'memcheck: engine' 120 sanitize memcheck "$program" replay "${tiny[@]}" --policy vllm-v0-swap \
   --workload 'fixed,prompt=12,output=20,n=8' --kv-blocks 10 --host-blocks 64 --max-seqs 8
+for group in attention sampling rows; do
+  step "racecheck: $group" 120 sanitize racecheck "$checks" "$group"
+  step "memcheck: $group" 120 sanitize memcheck "$checks" "$group"
+done
+step 'memcheck: gemm' 120 sanitize memcheck "$checks" gemm
 
+# A program that was killed leaves its log beside a database; whoever opens that next takes it in.
+for database in "$out"/*.db; do
+  [ ! -e "$database-wal" ] || timeout 20 python3 -c 'import sqlite3, sys
+db = sqlite3.connect(sys.argv[1]); db.execute("pragma wal_checkpoint(truncate)"); db.close()' "$database" || true
+done
 $time_up || printf 'end\n' >>"$steps"
 summarise
 for file in "$out"/*; do

@@ -15,6 +15,7 @@ awk -F, 'NR == 1 || $2 + $3 <= 250' "$work/all.csv" >"$work/lengths.csv"
 mkdir "$work/bin"
 cat >"$work/bin/gpu_checks" <<'CHECKS'
 #!/usr/bin/env bash
+[ "$1" != times ] || echo 'times/decode_attention/a,batch=1,context=9 share_of_copy 0.85'
 echo 'ok  a case'
 [ "$1" != gemm ] || { echo 'FAILED  a product' && exit 1; }
 CHECKS
@@ -53,11 +54,14 @@ holds steps.txt "^check gemm${tab}failed.*1 of 2 cases, first: FAILED  a product
 holds steps.txt "^check rows${tab}ok.*1 cases"
 holds steps.txt "^probe${tab}skipped.*there is no none"
 holds steps.txt "^equal tokens${tab}ok.*equal under 3 policies"
-holds steps.txt "^sanitizer: engine${tab}ok.*0 errors"
+holds steps.txt "^memcheck: engine${tab}ok.*0 errors"
+holds steps.txt "^racecheck: attention${tab}ok.*0 errors"
 [ "$(grep -c "${tab}failed${tab}" "$work/out/steps.txt")" -eq 1 ] || fail 'more than the one failure'
 for policy in vllm-v0-recompute vllm-v0-swap vllm-v1 adaptive; do
   holds summary.md "^\| tiny \| rate \| $policy \| request_throughput_per_s \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| [-+][0-9.]+ \|"
 done
+holds summary.md '^\| decode_attention \| a,batch=1,context=9 \| share_of_copy \| 0.85 \| 0.8 \|'
+holds summary.md '^\| tiny \| rate \| adaptive \| host_step_s \| [0-9.e-]+ \|'
 holds summary.md '^\| tiny \| iteration \| [0-9]+ \| [0-9.]+ \| [0-9.]+ \|'
 [ "$(find "$work/out" -type f | wc -l)" -le 8 ] || fail 'more than 8 files'
 
@@ -67,6 +71,67 @@ cp "$work/out/results.db" "$work/results.db"
 validate 1 100
 [ "$(grep -cE '^ +[0-9]+ s  ' "$work/said")" -eq 1 ] || fail 'not just the one step that was missing'
 cmp -s "$work/out/results.db" "$work/results.db" || fail 'runs were repeated'
+
+# Models by name, for which the device makes weights up: devices of the simulator stand in, an H200
+# for the profile and whole steps, the measured one for the policies.
+{
+  printf '#!/usr/bin/env bash\nprogram=%q\n' "$program"
+  cat <<'STAND_IN'
+all=("$@") kept=() cuda=false
+for ((i = 0; i < $#; i++)); do
+  case ${all[i]} in
+    --backend) [ "${all[i + 1]}" != cuda ] || cuda=true ;;
+    --model) model=${all[i + 1]} ;;
+    --profile) profile=${all[i + 1]} ;;
+  esac
+done
+$cuda || exec "$program" "$@"
+case $1,$model in
+  profile,*) drop='--backend|--weights' device=(--backend sim --device h200 --noise 0.002) ;;
+  *,opt-1.3b) drop=--backend device=(--backend sim --device cuda --latency measured) ;;
+  *,llama-*) drop='--backend|--weights|--profile' device=(--backend sim --device h200) ;;
+  *) drop=--backend device=(--backend cpu --threads 1) ;;
+esac
+for ((i = 0; i < $#; i++)); do
+  if [[ ${all[i]} =~ ^($drop)$ ]]; then i=$((i + 1)); else kept+=("${all[i]}"); fi
+done
+"$program" "${kept[@]}" "${device[@]}" || exit
+[ "$1" != profile ] || sqlite3 "$profile" "update device set name = 'cuda' where name = 'h200'"
+STAND_IN
+} >"$work/bin/stand_in"
+chmod +x "$work/bin/stand_in"
+sed -i '/FAILED/d' "$work/bin/gpu_checks"
+mv "$work/out" "$work/out.cpu"
+validate_name() { # STATUS PROGRAM
+  local got=0
+  PATH=$work/bin:$PATH PROGRAM=$work/bin/$2 CHECKS=$work/bin/gpu_checks PROBE=$work/none GOLDEN=$root/tests/golden \
+    TRACE=$work/lengths.csv MODELS=opt-1.3b REQUESTS=40 POOL_MAX=1000 MAX_SEQS=16 \
+    "$root/experiments/gpu_validation.sh" "$work/out" >"$work/said" 2>&1 </dev/null || got=$?
+  [ "$got" -eq "$1" ] || fail "gpu_validation.sh of a model by name: exit $got instead of $1"
+}
+validate_name 0 stand_in
+for policy in vllm-v0-recompute adaptive; do
+  holds summary.md "^\| opt-1.3b \| rate \| $policy \| request_throughput_per_s \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| [-+][0-9.]+ \|"
+done
+holds summary.md '^\| decode_step \| llama-3-8b,batch=128,context=512 \| ms \| [0-9.]+ \| 10.14 \|'
+holds summary.md '^\| prefill_step \| llama-2-7b,tokens=2048 \| ms \| [0-9.]+ \| 50.7 \|'
+
+# A run that is cut short gives no figures of a whole one.
+sed -i '/^opt-1.3b: vllm-v1, rate, hardware/d' "$work/out/steps.txt"
+sed -i '/^run\/opt-1.3b\/vllm-v1\/rate\/hardware/d' "$work/out/figures.txt"
+cat >"$work/bin/cut_short" <<'CUT_SHORT'
+#!/usr/bin/env bash
+[[ $* = *hardware* ]] || exec "$(dirname "$0")/stand_in" "$@"
+while [ "$1" != --json ]; do shift; done
+echo '{ "request_throughput_per_s": 1 }' >"$2"
+exit 124
+CUT_SHORT
+chmod +x "$work/bin/cut_short"
+validate_name 1 cut_short
+holds steps.txt "^opt-1.3b: vllm-v1, rate, hardware${tab}failed.*ended after"
+! grep -q '^run/opt-1.3b/vllm-v1/rate/hardware' "$work/out/figures.txt" || fail 'figures of a run that was cut short'
+mv "$work/out" "$work/out.cuda"
+mv "$work/out.cpu" "$work/out"
 
 expect_misuse() {
   local got=0

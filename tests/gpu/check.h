@@ -33,6 +33,9 @@ int check_sampling(void);
 int check_streams(void);
 int check_models(void);
 
+/* Prints how fast attention is: lines KEY NAME VALUE. Gives 1 if something failed. */
+int time_kernels(void);
+
 /* Writes the logits of each model of tests/golden/ to dir/NAME.bf16.f32 and dir/NAME.fp16.f32:
  * [n_rows, vocab] float32, rows as in the logits.f32 of the model. They are not judged here;
  * gives the number of files that failed. */

@@ -1,5 +1,6 @@
 /* gpu_checks.cc - runs the checks of device code: gpu_checks [GROUP], one of those below;
- * gpu_checks models --dump DIR only writes the logits of the models, for gpu_logits.py.
+ * gpu_checks models --dump DIR only writes the logits of the models, for gpu_logits.py;
+ * gpu_checks times measures and checks nothing.
  *
  * Exit status: 0 all passed, 1 some failed, 2 misuse, 77 no device (a skip). On the CPU each
  * group of kernels runs twice, with the threads of a block in rising and in falling order. */
@@ -42,7 +43,7 @@ static int run_group(const check_group *group) {
 static int misuse(void) {
     fprintf(stderr, "usage: gpu_checks [GROUP], one of:");
     for (const check_group &group : groups) fprintf(stderr, " %s", group.name);
-    fprintf(stderr, "\n       gpu_checks models --dump DIR\n");
+    fprintf(stderr, "\n       gpu_checks models --dump DIR\n       gpu_checks times\n");
     return 2;
 }
 
@@ -52,6 +53,10 @@ int main(int argc, char **argv) {
     int n_failed = 0, n_run = 0;
     if (argc > 2 && !dumps) return misuse();
     if (!have_device()) return 77;
+    if (argc == 2 && strcmp(argv[1], "times") == 0) {
+        n_failed = time_kernels();
+        n_run = 1;
+    }
     for (const check_group &group : groups) {
         if (argc > 1 && strcmp(argv[1], group.name) != 0) continue;
         n_failed += dumps ? dump_models(argv[3]) : run_group(&group);
