@@ -26,7 +26,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 archs=(80 90)
-files=(engine/cuda/kernels/*.cu engine/cuda/device_model.cu engine/cuda/gemm_search.cu)
+files=(engine/cuda/kernels/*.cu engine/cuda/gemm_search.cu)
 includes=(-I engine/cuda -I engine/cuda/kernels -I engine/model -I engine/batch -I base/core)
 
 # ptxas reports a kernel, then its stack and spills, then its registers; behind that come the

@@ -11,7 +11,7 @@ Quick (under 10 minutes on 2 cores): gcc build with --werror and all suites, the
 under AddressSanitizer and UBSan, each fuzzer for 5 s.
   --full   under 40 minutes: also clang with --werror, valgrind, ThreadSanitizer where
            there are threads, 60 s per fuzzer, equal logs from three builds, formatting,
-           the CUDA programs where there is nvcc
+           the CUDA programs and their bundle where there is nvcc
 
 JOBS sets the number of parallel jobs (2). Ends with `N passed, N failed, N skipped`, summed
 over all builds; the exit status is 0 where nothing failed. Logs are in build-logs/.
@@ -171,6 +171,13 @@ if stage step 'gcc -O3: build' build build-release gcc -Dcuda=disabled -Dbuildty
   stage check 'equal logs: gcc -O3, clang -O0, clang with sanitizers' \
     "${fixed_addresses[@]}" tests/e2e/determinism.sh build-release/experiments/adaptivellm \
     build-clang/experiments/adaptivellm build-asan/experiments/adaptivellm || true
+fi
+
+if command -v nvcc >/dev/null; then
+  stage check 'bundle for a GPU: made, and starts on a bare system' \
+    env JOBS="$jobs" BUILD=build-bundle experiments/gpu_bundle.sh build-bundle/adaptivellm-gpu.tar.gz || true
+else
+  skip 'bundle for a GPU' 'there is no nvcc here'
 fi
 
 if clang-format --version | grep -q "version $clang_format_major\."; then
