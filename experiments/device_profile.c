@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "build_commit.h"
+#include "interrupt.h"
 #include "microbench.h"
 #include "progress.h"
 
@@ -25,11 +26,11 @@ typedef struct collection {
 
 static status collect(void *context, const sample *s, uint32_t n_done, uint32_t n_points,
                       errbuf *err) {
-    (void)err;
-    (void)n_points;
     collection *c = context;
     c->profile->samples[c->profile->n++] = *s;
     progress_update(&c->bar, n_done);
+    if (interrupt_came())
+        return fail(err, ST_INTERRUPTED, "interrupted after %u of %u points", n_done, n_points);
     return ST_OK;
 }
 
@@ -66,7 +67,10 @@ status device_profile_measure(device_profile *out, const device_profile_design *
     if (!out->samples) return fail(err, ST_NO_MEMORY, "out of memory for %u samples", n_points);
     TRY(run_setup_executor(&device, setup, settings, err));
     collection c = {out, progress_start(n_points, "points", settings->quiet)};
+    interrupt sigint;
+    interrupt_begin(&sigint);
     status st = microbench_run(&device, &config, collect, &c, err);
+    interrupt_end(&sigint);
     progress_end(&c.bar);
     device.destroy(device.context);
     for (uint32_t i = 0; i < out->n; i++) out->samples[i].tp = settings->tp;

@@ -39,7 +39,7 @@ static void print_usage(FILE *out, const settings *defaults) {
             "Runs microbenchmarks on a device and stores the samples, which `fit` reads:\n"
             "iterations over new and cached tokens, chunks, decode batches and contexts, and\n"
             "KV copies over blocks and pieces, with the other direction and compute idle and\n"
-            "busy.\n\n"
+            "busy. Ctrl-C ends it after the point at hand and stores those that are done.\n\n"
             "Device, model and limits (bounds of what is measured)\n%s\n"
             "Samples\n"
             "  --profile DB             the database, made when missing\n"
@@ -144,12 +144,14 @@ static status profile(const settings *s, errbuf *err) {
     device_profile p = {0};
     bool added = false;
     TRY(run_setup_init(&setup, &s->run, err));
-    status st = device_profile_measure(&p, &s->design, &setup, &s->run, err);
-    if (st == ST_OK) st = store(s, &setup, &p, &added, err);
+    status measured = device_profile_measure(&p, &s->design, &setup, &s->run, err),
+           st = measured;
+    if (measured == ST_OK || (measured == ST_INTERRUPTED && p.n > 0))
+        st = store(s, &setup, &p, &added, err);
     if (st == ST_OK && !s->run.quiet) print_table(s, &p, added);
     device_profile_finish(&p);
     run_setup_finish(&setup);
-    return st;
+    return st == ST_OK ? measured : st;
 }
 
 int profile_run_main(int argc, char **argv) {

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "build_commit.h"
+#include "interrupt.h"
 #include "iteration_log.h"
 #include "machine.h"
 #include "output_log.h"
@@ -44,15 +44,9 @@ struct run {
     status watch_status; /* first failure of a watcher; its message is in watch_err */
     errbuf watch_err;
     double wall_s;
+    double
+        host_step_s; /* host time of a plan that computes, mean; NAN: there is no real time */
 };
-
-/* The handler of SIGINT cannot be given an argument. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    interrupted = 1;
-}
 
 run_settings run_settings_defaults(void) {
     return (run_settings){.trace = trace_options_defaults(),
@@ -248,7 +242,7 @@ static void on_copied(void *context, const completion *c) {
 static status on_checked(void *context, errbuf *err) {
     run *r = context;
     progress_update(&r->bar, metrics_n_ended(r->metrics));
-    if (interrupted) return fail(err, ST_INTERRUPTED, "interrupted");
+    if (interrupt_came()) return fail(err, ST_INTERRUPTED, "interrupted");
     if (r->watch_status != ST_OK) return fail(err, r->watch_status, "%s", r->watch_err.text);
     return ST_OK;
 }
@@ -256,6 +250,7 @@ static status on_checked(void *context, errbuf *err) {
 static void book_figures(run *r) {
     executor_usage usage;
     r->executor.usage(r->executor.context, &usage);
+    r->host_step_s = usage.n_submitted > 0 ? usage.host_s / (double)usage.n_submitted : NAN;
     metrics_figures(r->metrics, &r->figures, &usage, r->executor.now_ns(r->executor.context),
                     scheduler_n_hit_tokens(r->scheduler), r->wall_s);
     if (r->belief) belief_figures(r->belief, &r->figures);
@@ -287,10 +282,8 @@ static void keep_unfinished(run *r) {
 }
 
 status run_execute(run *r, errbuf *err) {
-    struct sigaction action = {.sa_handler = on_interrupt}, before;
-    sigemptyset(&action.sa_mask);
-    interrupted = 0;
-    sigaction(SIGINT, &action, &before);
+    interrupt sigint;
+    interrupt_begin(&sigint);
     const serve_observer watch = {.planned = on_planned,
                                   .iterated = on_iterated,
                                   .ended = on_ended,
@@ -303,7 +296,7 @@ status run_execute(run *r, errbuf *err) {
     status st = serve(r->scheduler, &r->executor, &source, &watch, err);
     r->wall_s = monotonic_s() - started_s;
     progress_end(&r->bar);
-    sigaction(SIGINT, &before, NULL);
+    interrupt_end(&sigint);
     if (st != ST_OK) keep_unfinished(r);
     book_figures(r);
     return st;
@@ -365,14 +358,6 @@ static json_t *drifts_json(const run *r) {
     return list;
 }
 
-/* Host time of a plan that computes, mean; null where the device has no real time. */
-static json_t *host_step_json(const run *r) {
-    executor_usage usage;
-    r->executor.usage(r->executor.context, &usage);
-    if (usage.n_submitted == 0) return json_null();
-    return json_real(usage.host_s / (double)usage.n_submitted);
-}
-
 static status write_json(const run *r, status result, const char *message, errbuf *err) {
     const char *path = r->settings.json;
     json_t *all = figures_json(&r->figures);
@@ -380,7 +365,8 @@ static status write_json(const run *r, status result, const char *message, errbu
     json_object_set_new(all, "message", message ? json_string(message) : json_null());
     json_object_set_new(all, "n_skipped_lines",
                         json_integer((json_int_t)trace_n_bad(r->trace)));
-    json_object_set_new(all, "host_step_s", host_step_json(r));
+    json_object_set_new(all, "host_step_s",
+                        isnan(r->host_step_s) ? json_null() : json_real(r->host_step_s));
     json_object_set_new(all, "drifts", drifts_json(r));
     json_object_set_new(all, "settings", json_loads(r->settings_json, 0, NULL));
     char *text = json_dumps(all, JSON_INDENT(2));

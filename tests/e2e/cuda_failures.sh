@@ -58,4 +58,20 @@ wait $! && { echo 'an interrupted run ended well' >&2 && exit 1; }
 said 'interrupted'
 [ "$(stored outcome)" = interrupted ] || { echo "interrupted: stored as $(stored outcome)" >&2 && exit 1; }
 [ "$(stored n_iterations)" -gt 0 ] || { echo 'interrupted before the first iteration' >&2 && exit 1; }
-echo 'the CUDA engine: five devices refused, two lost, one run interrupted'
+
+# So do microbenchmarks: the points that are done are stored.
+"$program" profile --backend cuda --model "$model" --kv-blocks 300 --host-blocks 64 --block-size 4 --max-seqs 8 \
+  --max-batched-tokens 40 --max-model-len 40 --iterations 100000 --profile "$work/p.db" >"$work/said" 2>&1 </dev/null &
+last='an interrupted profile'
+until [ "$(sqlite3 -batch -noheader "$work/p.db" 'select count(*) from algorithm' 2>/dev/null)" -gt 0 ] 2>/dev/null; do
+  kill -0 $! 2>/dev/null || { cat "$work/said" >&2 && exit 1; }
+  sleep 0.1
+done
+sleep 1 # the points come when algorithms are found
+kill -INT $!
+wait $! && { echo 'an interrupted profile ended well' >&2 && exit 1; }
+said 'interrupted after [1-9][0-9]* of'
+n=$(sed -nE 's/.*interrupted after ([0-9]+) of.*/\1/p' "$work/said")
+[ "$(sqlite3 -batch -noheader "$work/p.db" 'select count(*) from sample')" -eq "$n" ] ||
+  { echo "$n points are not stored" >&2 && exit 1; }
+echo 'the CUDA engine: five devices refused, two lost, a run and a profile interrupted'
