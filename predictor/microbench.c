@@ -23,7 +23,7 @@ typedef struct bench {
     bool beside_copies; /* sequences take their blocks from the upper ones */
     plan plan;
     plan decodes; /* those of `plan` alone */
-    uint64_t n_copies;
+    uint64_t n_copies, n_placed;
 } bench;
 
 microbench_config microbench_config_defaults(void) {
@@ -178,6 +178,14 @@ static status add_copy(bench *b, uint64_t id, const bench_point *p, link_directi
     return plan_add_copy(&b->plan, copy);
 }
 
+/* Where the next copy of a point begins: each time elsewhere in the first half of the blocks,
+ * as what was copied a moment ago would still lie in a processor's cache. */
+static uint32_t next_place(bench *b, const bench_point *p) {
+    uint32_t half = bench_design_copy_blocks(&b->config, b->beside_copies) / 2;
+    uint32_t span = p->n_blocks + (p->n_blocks + p->run_blocks - 1) / p->run_blocks;
+    return half < 2 * span ? 0 : (uint32_t)(b->n_placed++ % (half / span)) * span;
+}
+
 /* The copy of a point, last; before it, if the other direction shall be busy, one that has more
  * to do, in the other half of the blocks: there is room, as a point has at most an eighth of
  * them. */
@@ -188,7 +196,7 @@ static status plan_copies(bench *b, const bench_point *p) {
         TRY(add_copy(
             b, b->n_copies++, p, p->direction == LINK_TO_HOST ? LINK_TO_DEVICE : LINK_TO_HOST,
             2 * p->n_blocks, bench_design_copy_blocks(&b->config, b->beside_copies) / 2));
-    return add_copy(b, id, p, p->direction, p->n_blocks, 0);
+    return add_copy(b, id, p, p->direction, p->n_blocks, next_place(b, p));
 }
 
 static const plan_copy *measured_copy(const bench *b) {

@@ -4,8 +4,9 @@
  * tokens, chunks, decode batches and contexts, and copies over blocks, pieces and the load of
  * the other direction and of compute. Points are drawn from a design, not a grid: half on the
  * edges of 64-token steps, where a staircase is, half anywhere; in random order, so that a
- * drift of the device does not look like an effect. Each point is repeated until the mean is
- * known or enough is enough. Determinism: equal settings give equal plans in equal order. */
+ * drift of the device does not look like an effect. A copy is of other blocks each time: those
+ * of a moment ago would still lie in a processor's cache. Each point is repeated until the mean
+ * is known or enough is enough. Determinism: equal settings give equal plans in equal order. */
 #ifndef MICROBENCH_H
 #define MICROBENCH_H
 

@@ -146,6 +146,8 @@ typedef struct watched_device {
     executor inner;
     uint32_t n_both;   /* plans with copies in both directions */
     uint32_t n_beside; /* and with decodes beside copies */
+    uint32_t n_same;   /* copies that begin where the one before began */
+    uint32_t n_plans, first_block;
     uint32_t n_device_blocks, n_host_blocks;
 } watched_device;
 
@@ -170,6 +172,11 @@ static status submit_watched(void *context, const plan *p, errbuf *err) {
     watched_device *w = context;
     w->n_both += p->n_copies == 2;
     w->n_beside += p->n_copies > 0 && p->runs_cohort;
+    if (p->n_copies > 0) {
+        uint32_t first = p->pairs[p->copies[p->n_copies - 1].first_pair].device;
+        w->n_same += w->n_plans++ > 0 && first == w->first_block;
+        w->first_block = first;
+    }
     for (uint32_t i = 0; i < p->n_pairs; i++) {
         assert_true(p->pairs[i].device < w->n_device_blocks);
         assert_true(p->pairs[i].host < w->n_host_blocks);
@@ -220,6 +227,7 @@ static void copies_and_decodes_share_no_block(void **state) {
                             .context = &w};
         assert_int_equal(microbench_run(&watched, &c, count_only, NULL, &err), ST_OK);
         assert_true(w.n_both > 20);
+        if (pools[i][1] >= 300) assert_true(w.n_same * 10 < w.n_plans);
         assert_true(w.n_beside >= 3 * c.n_copies_beside);
         w.inner.destroy(w.inner.context);
         latency.destroy(latency.context);
