@@ -419,7 +419,7 @@ for name in backend form requests iterations copies max_seqs max_batched_tokens 
 done
 find_cublaslt
 step machine 30 describe_machine
-for group in rows attention gemm sampling streams; do
+for group in rows attention gemm sampling streams batches; do
   step "check $group" 90 run_checks "$group"
 done
 step 'kernel times' 60 time_kernels

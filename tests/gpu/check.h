@@ -31,6 +31,7 @@ int check_attention(void);
 int check_gemm(void);
 int check_sampling(void);
 int check_streams(void);
+int check_batches(void);
 int check_models(void);
 
 /* Prints how fast attention is: lines KEY NAME VALUE. Gives 1 if something failed. */
@@ -40,6 +41,18 @@ int time_kernels(void);
  * [n_rows, vocab] float32, rows as in the logits.f32 of the model. They are not judged here;
  * gives the number of files that failed. */
 int dump_models(const char *dir);
+
+/* ------------------------------------------------------------ chance */
+
+/* SEED of the environment; 1 unless it is set. */
+static inline uint64_t check_seed(void) {
+    const char *text = getenv("SEED");
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
+static inline uint32_t random_below(uint64_t stream, uint64_t *n_drawn, uint32_t n) {
+    return (uint32_t)(rng_bits(check_seed(), stream, (*n_drawn)++) % n);
+}
 
 /* ------------------------------------------------------------ cases */
 

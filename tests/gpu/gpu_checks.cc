@@ -15,7 +15,8 @@ struct check_group {
 static const check_group groups[] = {
     {"rows", check_rows, true},        {"attention", check_attention, true},
     {"gemm", check_gemm, true},        {"sampling", check_sampling, true},
-    {"streams", check_streams, false}, {"models", check_models, false},
+    {"streams", check_streams, false}, {"batches", check_batches, false},
+    {"models", check_models, false},
 };
 
 static bool have_device(void) {

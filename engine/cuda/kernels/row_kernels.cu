@@ -1,54 +1,10 @@
-/* row_kernels.cu - see row_kernels.cuh. All are memory bound: each number is read and written
- * once. References: check_rows.cc. */
-#include "row_kernels.cuh"
+/* row_kernels.cu - embedding, norms, activations, gathering; see row_kernels.cuh. All are
+ * memory bound: each number is read and written once. References: check_rows.cc. */
+#include "row_packs.cuh"
 
-static constexpr unsigned WARP = 32;
-static constexpr unsigned SPREAD_THREADS = 256, NORM_THREADS_MAX = 1024, PLACE_THREADS = 128;
-static constexpr int PACK = 8; /* numbers in 16 bytes */
-
-/* ------------------------------------------------------------ numbers by N */
-
-template <class T, int N> struct __align__(N * sizeof(T)) pack {
-    T v[N];
-};
-
-template <class T, int N> __device__ static inline void load(float out[N], const T *from) {
-    pack<T, N> p = *(const pack<T, N> *)from;
-#pragma unroll
-    for (int j = 0; j < N; j++) out[j] = to_float(p.v[j]);
-}
-
-template <class T, int N> __device__ static inline void store(T *to, const float values[N]) {
-    pack<T, N> p;
-#pragma unroll
-    for (int j = 0; j < N; j++) from_float(&p.v[j], values[j]);
-    *(pack<T, N> *)to = p;
-}
-
-/* Floats of a table: 16 bytes at a time where N is a PACK. */
-template <int N> __device__ static inline void load_floats(float out[N], const float *from) {
-    constexpr int step = N % 4 == 0 ? 4 : 1;
-#pragma unroll
-    for (int j = 0; j < N; j += step) {
-        pack<float, step> p = *(const pack<float, step> *)(from + j);
-#pragma unroll
-        for (int k = 0; k < step; k++) out[j + k] = p.v[k];
-    }
-}
-
-template <class T> __device__ static inline float rounded(float x) {
-    T y;
-    from_float(&y, x);
-    return to_float(y);
-}
+static constexpr unsigned NORM_THREADS_MAX = 1024;
 
 /* ------------------------------------------------------------ sums */
-
-/* Over aligned groups of n_lanes (a power of two) lanes; all lanes of the warp call it. */
-__device__ static inline float group_sum(float x, unsigned n_lanes) {
-    for (unsigned d = n_lanes / 2; d > 0; d /= 2) x += __shfl_xor_sync(0xffffffffu, x, d);
-    return x;
-}
 
 /* Over the block, whose size is a multiple of WARP; every thread gets the same bits. */
 __device__ static inline float block_sum(float x) {
@@ -135,109 +91,6 @@ __global__ static void __launch_bounds__(NORM_THREADS_MAX) add_norm_kernel(add_n
     }
 }
 
-/* The part of a head that one lane holds: numbers i .. i + N of both halves, for the i of
- * `begin`, begin + step, ...; 0 behind the end. */
-template <int N, int PER_LANE> struct head_part {
-    float low[PER_LANE][N], high[PER_LANE][N];
-    uint32_t begin, step, half;
-};
-
-#define FOR_PART(part, k, i)                                                                   \
-    for (int k = 0; k < PER_LANE; k++)                                                         \
-        if (const uint32_t i = (part).begin + k * (part).step; i < (part).half)
-
-template <class T, int N, int PER_LANE>
-__device__ static inline void norm_head(head_part<N, PER_LANE> &p, const T *scale, float eps,
-                                        unsigned n_lanes) {
-    float sum = 0.0f;
-#pragma unroll
-    for (int k = 0; k < PER_LANE; k++)
-#pragma unroll
-        for (int j = 0; j < N; j++)
-            sum += p.low[k][j] * p.low[k][j] + p.high[k][j] * p.high[k][j];
-    sum = group_sum(sum, n_lanes);
-    if (!scale) return;
-    float factor = rsqrtf(sum / (float)(2 * p.half) + eps);
-#pragma unroll
-    FOR_PART(p, k, i) {
-        float low[N], high[N];
-        load<T, N>(low, scale + i);
-        load<T, N>(high, scale + p.half + i);
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            p.low[k][j] = rounded<T>(rounded<T>(p.low[k][j] * factor) * low[j]);
-            p.high[k][j] = rounded<T>(rounded<T>(p.high[k][j] * factor) * high[j]);
-        }
-    }
-}
-
-template <int N, int PER_LANE>
-__device__ static inline void turn_head(head_part<N, PER_LANE> &p, const float *cosines,
-                                        const float *sines) {
-#pragma unroll
-    FOR_PART(p, k, i) {
-        float c[N], s[N];
-        load_floats<N>(c, cosines + i);
-        load_floats<N>(s, sines + i);
-#pragma unroll
-        for (int j = 0; j < N; j++) {
-            float low = p.low[k][j], high = p.high[k][j];
-            p.low[k][j] = low * c[j] - high * s[j];
-            p.high[k][j] = high * c[j] + low * s[j];
-        }
-    }
-}
-
-/* Where a row's K (part 0) or V (part 1) head goes. */
-template <class T>
-__device__ static inline T *stored_head(const place_args &a, uint32_t row, uint32_t part,
-                                        uint32_t kv_head) {
-    const uint32_t position = a.rows.positions[row], block_tokens = a.arena.block_tokens;
-    uint32_t block = a.rows.blocks[a.rows.first_block[row] + position / block_tokens];
-    size_t token_head = (size_t)(position % block_tokens) * a.arena.n_kv_heads + kv_head;
-    return (T *)a.arena.values + kv_arena_rows(&a.arena, block, a.layer, part) +
-           token_head * a.arena.head_dim;
-}
-
-/* Grid: one group of n_lanes (a power of two up to WARP) lanes for each head of each row. */
-template <class T, int N, int PER_LANE>
-__global__ static void __launch_bounds__(PLACE_THREADS)
-    place_kernel(place_args a, unsigned n_lanes) {
-    if (a.stopped && *a.stopped != 0) return;
-    const uint32_t n_kv = a.arena.n_kv_heads, n_parts = a.n_heads + 2 * n_kv;
-    const uint32_t dim = a.arena.head_dim, half = dim / 2;
-    uint32_t unit = (blockIdx.x * PLACE_THREADS + threadIdx.x) / n_lanes;
-    const bool active = unit < a.rows.n_rows * n_parts;
-    if (!active) unit = 0; /* sums along with its warp */
-    const uint32_t row = unit / n_parts, head = unit % n_parts;
-    const bool is_q = head < a.n_heads, is_v = head >= a.n_heads + n_kv;
-    T *from = (T *)a.qkv + (size_t)unit * dim;
-    head_part<N, PER_LANE> p = {};
-    p.begin = threadIdx.x % n_lanes * N;
-    p.step = n_lanes * N;
-    p.half = half;
-#pragma unroll
-    FOR_PART(p, k, i) {
-        load<T, N>(p.low[k], from + i);
-        load<T, N>(p.high[k], from + half + i);
-    }
-    if (a.q_scale) {
-        const void *scale = is_q ? a.q_scale : is_v ? NULL : a.k_scale;
-        norm_head<T, N, PER_LANE>(p, (const T *)scale, a.eps, n_lanes);
-    }
-    if (!active) return;
-    if (a.cosines && !is_v) {
-        size_t at = (size_t)a.rows.positions[row] * half;
-        turn_head<N, PER_LANE>(p, a.cosines + at, a.sines + at);
-    }
-    T *to = is_q ? from : stored_head<T>(a, row, is_v, (head - a.n_heads) % n_kv);
-#pragma unroll
-    FOR_PART(p, k, i) {
-        store<T, N>(to + i, p.low[k]);
-        store<T, N>(to + half + i, p.high[k]);
-    }
-}
-
 /* Grid: spread over [n_rows, n_ffn]. */
 template <class T, int N>
 __global__ static void gate_kernel(T *out, const T *gate_up, uint32_t n_ffn) {
@@ -253,32 +106,6 @@ __global__ static void gate_kernel(T *out, const T *gate_up, uint32_t n_ffn) {
     store<T, N>(out + (size_t)blockIdx.x * n_ffn + i, gate);
 }
 
-/* Grid: spread over [n_rows, width]. A NaN stays. */
-template <class T, int N> __global__ static void relu_kernel(T *values, uint32_t width) {
-    const uint32_t i = spread_column<N>();
-    if (i >= width) return;
-    T *at = values + (size_t)blockIdx.x * width + i;
-    float v[N];
-    load<T, N>(v, at);
-#pragma unroll
-    for (int j = 0; j < N; j++) v[j] = v[j] < 0.0f ? 0.0f : v[j];
-    store<T, N>(at, v);
-}
-
-/* Grid: spread over [n_rows, width]. */
-template <class T, int N>
-__global__ static void add_bias_kernel(T *values, const T *bias, uint32_t width) {
-    const uint32_t i = spread_column<N>();
-    if (i >= width) return;
-    T *at = values + (size_t)blockIdx.x * width + i;
-    float v[N], b[N];
-    load<T, N>(v, at);
-    load<T, N>(b, bias + i);
-#pragma unroll
-    for (int j = 0; j < N; j++) v[j] += b[j];
-    store<T, N>(at, v);
-}
-
 /* Grid: spread over [n_rows, width]. */
 template <class T, int N>
 __global__ static void gather_kernel(T *out, const T *x, const uint32_t *indices,
@@ -291,11 +118,6 @@ __global__ static void gather_kernel(T *out, const T *x, const uint32_t *indices
 
 /* ------------------------------------------------------------ launchers */
 
-/* True if rows of that many numbers, and the arrays, can be read PACK by PACK. */
-template <class... P> static bool takes_packs(uint32_t width, const P *...arrays) {
-    return width % PACK == 0 && (((uintptr_t)arrays % 16 == 0) && ...);
-}
-
 /* A grid in which each thread has N columns of a row: small batches spread over columns. */
 typedef struct spread {
     dim3 grid;
@@ -306,20 +128,6 @@ static spread spread_over(uint32_t n_rows, uint32_t width, bool packs) {
     unsigned n = (unsigned)(packs ? width / PACK : width);
     unsigned block = n < SPREAD_THREADS ? (n + WARP - 1) / WARP * WARP : SPREAD_THREADS;
     return {dim3(n_rows, (n + block - 1) / block), block};
-}
-
-static status check_shape(device_dtype dtype, uint32_t n_rows, uint32_t width, errbuf *err) {
-    if (dtype != DEVICE_BF16 && dtype != DEVICE_FP16)
-        return fail(err, ST_INVALID, "numbers of kind %d", (int)dtype);
-    if (n_rows > ROWS_MAX) return fail(err, ST_INVALID, "%u rows", n_rows);
-    /* One by one, a spread grid has at most 65535 blocks along a row. */
-    if (width == 0 || width > 65535u * SPREAD_THREADS)
-        return fail(err, ST_INVALID, "rows of %u numbers", width);
-    return ST_OK;
-}
-
-static status check_array(const void *array, const char *name, errbuf *err) {
-    return array ? ST_OK : fail(err, ST_INVALID, "no array of %s", name);
 }
 
 /* LAUNCH of kernel<T, N>(arguments...) over a spread; T in the arguments is the number. */
@@ -371,67 +179,6 @@ status add_norm_rows(cudaStream_t stream, device_dtype dtype, const add_norm_arg
     return launched("add_norm_rows", err);
 }
 
-static status check_place(const place_args *a, errbuf *err) {
-    uint32_t dim = a->arena.head_dim;
-    if (dim == 0 || dim % 2 != 0 || dim > HEAD_DIM_MAX)
-        return fail(err, ST_INVALID, "heads of %u numbers", dim);
-    if (a->n_heads == 0 || a->arena.n_kv_heads == 0 || a->n_heads > 1024 ||
-        a->arena.n_kv_heads > a->n_heads)
-        return fail(err, ST_INVALID, "%u heads, %u of them for K and V", a->n_heads,
-                    a->arena.n_kv_heads);
-    if (a->arena.block_tokens == 0) return fail(err, ST_INVALID, "blocks of 0 tokens");
-    if (a->layer >= a->arena.n_layers)
-        return fail(err, ST_INVALID, "layer %u of %u", a->layer, a->arena.n_layers);
-    if (!a->cosines != !a->sines) return fail(err, ST_INVALID, "cosines or sines alone");
-    if (!a->q_scale != !a->k_scale) return fail(err, ST_INVALID, "a norm of Q or K alone");
-    TRY(check_array(a->qkv, "Q, K and V", err));
-    TRY(check_array(a->arena.values, "the KV arena", err));
-    TRY(check_array(a->rows.positions, "positions", err));
-    TRY(check_array(a->rows.first_block, "first blocks", err));
-    return check_array(a->rows.blocks, "blocks", err);
-}
-
-/* The lanes of one head and the grid for all. */
-typedef struct place_shape {
-    unsigned n_lanes, grid;
-} place_shape;
-
-static place_shape shape_place(const place_args *a, bool packs) {
-    unsigned n_packs = a->arena.head_dim / 2 / (packs ? PACK : 1), n_lanes = 1;
-    while (n_lanes < n_packs && n_lanes < WARP) n_lanes *= 2;
-    size_t n_heads = (size_t)a->rows.n_rows * (a->n_heads + 2 * a->arena.n_kv_heads);
-    return {n_lanes, (unsigned)((n_heads * n_lanes + PLACE_THREADS - 1) / PLACE_THREADS)};
-}
-
-status place_and_store_rows(cudaStream_t stream, device_dtype dtype, const place_args *args,
-                            errbuf *err) {
-    const place_args a = *args;
-    if (a.rows.n_rows == 0) return ST_OK;
-    TRY(check_place(&a, err));
-    /* The thread of a number is counted in 32 bits. */
-    uint64_t width = (uint64_t)(a.n_heads + 2 * a.arena.n_kv_heads) * a.arena.head_dim;
-    TRY(check_shape(dtype, a.rows.n_rows, (uint32_t)width, err));
-    if (width * a.rows.n_rows > UINT32_MAX)
-        return fail(err, ST_INVALID, "%u rows of %u heads", a.rows.n_rows, a.n_heads);
-    bool packs = takes_packs(a.arena.head_dim / 2, a.qkv, a.cosines, a.sines, a.q_scale,
-                             a.k_scale, a.arena.values);
-    place_shape s = shape_place(&a, packs);
-    /* One by one, WARP lanes hold HEAD_DIM_MAX / 2 pairs. */
-    constexpr int per_lane = HEAD_DIM_MAX / 2 / WARP;
-    if (dtype == DEVICE_BF16 && packs)
-        LAUNCH((place_kernel<__nv_bfloat16, PACK, 1>), s.grid, PLACE_THREADS, 0, stream, a,
-               s.n_lanes);
-    else if (dtype == DEVICE_BF16)
-        LAUNCH((place_kernel<__nv_bfloat16, 1, per_lane>), s.grid, PLACE_THREADS, 0, stream, a,
-               s.n_lanes);
-    else if (packs)
-        LAUNCH((place_kernel<__half, PACK, 1>), s.grid, PLACE_THREADS, 0, stream, a, s.n_lanes);
-    else
-        LAUNCH((place_kernel<__half, 1, per_lane>), s.grid, PLACE_THREADS, 0, stream, a,
-               s.n_lanes);
-    return launched("place_and_store_rows", err);
-}
-
 status gate_rows(cudaStream_t stream, device_dtype dtype, void *out, const void *gate_up,
                  uint32_t n_rows, uint32_t n_ffn, errbuf *err) {
     TRY(check_shape(dtype, n_rows, n_ffn, err));
@@ -442,30 +189,6 @@ status gate_rows(cudaStream_t stream, device_dtype dtype, void *out, const void 
     spread s = spread_over(n_rows, n_ffn, packs);
     LAUNCH_SPREAD(gate_kernel, s, stream, dtype, packs, (T *)out, (const T *)gate_up, n_ffn);
     return launched("gate_rows", err);
-}
-
-status relu_rows(cudaStream_t stream, device_dtype dtype, void *values, uint32_t n_rows,
-                 uint32_t width, errbuf *err) {
-    TRY(check_shape(dtype, n_rows, width, err));
-    if (n_rows == 0) return ST_OK;
-    TRY(check_array(values, "rows", err));
-    bool packs = takes_packs(width, values);
-    spread s = spread_over(n_rows, width, packs);
-    LAUNCH_SPREAD(relu_kernel, s, stream, dtype, packs, (T *)values, width);
-    return launched("relu_rows", err);
-}
-
-status add_bias_rows(cudaStream_t stream, device_dtype dtype, void *values, const void *bias,
-                     uint32_t n_rows, uint32_t width, errbuf *err) {
-    TRY(check_shape(dtype, n_rows, width, err));
-    if (n_rows == 0) return ST_OK;
-    TRY(check_array(values, "rows", err));
-    TRY(check_array(bias, "biases", err));
-    bool packs = takes_packs(width, values, bias);
-    spread s = spread_over(n_rows, width, packs);
-    LAUNCH_SPREAD(add_bias_kernel, s, stream, dtype, packs, (T *)values, (const T *)bias,
-                  width);
-    return launched("add_bias_rows", err);
 }
 
 status gather_rows(cudaStream_t stream, device_dtype dtype, void *out, const void *x,

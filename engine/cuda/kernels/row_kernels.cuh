@@ -72,14 +72,6 @@ MUST_USE status place_and_store_rows(cudaStream_t stream, device_dtype dtype,
 MUST_USE status gate_rows(cudaStream_t stream, device_dtype dtype, void *out,
                           const void *gate_up, uint32_t n_rows, uint32_t n_ffn, errbuf *err);
 
-/* values [n_rows, width]: what is below 0 becomes 0. */
-MUST_USE status relu_rows(cudaStream_t stream, device_dtype dtype, void *values,
-                          uint32_t n_rows, uint32_t width, errbuf *err);
-
-/* values [n_rows, width] += bias [width]. */
-MUST_USE status add_bias_rows(cudaStream_t stream, device_dtype dtype, void *values,
-                              const void *bias, uint32_t n_rows, uint32_t width, errbuf *err);
-
 /* out[i] = x[indices[i]]; out [n_rows, width], indices [n_rows]; out is not x. */
 MUST_USE status gather_rows(cudaStream_t stream, device_dtype dtype, void *out, const void *x,
                             const uint32_t *indices, uint32_t n_rows, uint32_t width,
