@@ -11,7 +11,8 @@ Profiles the CPU engine with a random Llama of 29 million parameters, fits the p
 one trace under four policies on the engine and on a device simulated from that profile, and
 writes errors and the machine's own noise to OUTPUT (results/cpu_validation.md). Takes about 8
 minutes, and is worth what the machine's quiet is worth.
-BUILD (build) is the build folder; ITERATIONS (120) and COPIES (40) are points of each profile.
+BUILD (build) is the build folder; ITERATIONS (120), COPIES (40) and COPIES_BESIDE (80, beside
+iterations) are points of each profile.
 EOF
 }
 case ${1:-} in
@@ -20,7 +21,7 @@ case ${1:-} in
 esac
 output=${1:-results/cpu_validation.md}
 build=${BUILD:-build}
-iterations=${ITERATIONS:-120} copies=${COPIES:-40}
+iterations=${ITERATIONS:-120} copies=${COPIES:-40} copies_beside=${COPIES_BESIDE:-80}
 
 experiments/install_packages.sh quickstart
 [ -f "$build/build.ninja" ] || meson setup "$build" >/dev/null
@@ -36,7 +37,7 @@ limits=(--model "$work/tiny" --max-seqs 32 --max-batched-tokens 512 --max-model-
 profile() { # SEED DB
   say "profile, seed $1"
   "$program" profile --backend cpu --threads 1 "${limits[@]}" --kv-blocks 1200 --host-blocks 600 \
-    --iterations "$iterations" --copies "$copies" --precision 0.02 --repeats 10 --seed "$1" \
+    --iterations "$iterations" --copies "$copies" --copies-beside "$copies_beside" --precision 0.02 --repeats 10 --seed "$1" \
     --profile "$2" --quiet
 }
 for seed in 1 2 3; do profile "$seed" "$work/profiles.db"; done
@@ -95,8 +96,8 @@ per direction of copies. A random Llama of 29 million parameters in float32 (24 
 
 ## The predictor on this machine
 
-Fitted to three profiles of $iterations batches and $copies copies, 5-fold cross-validation. The machine's own noise stands beside
-it: one repeat against the next, and the same points measured again minutes later, which no fit can beat.
+Fitted to three profiles of $iterations batches, $copies copies and $copies_beside copies beside batches, 5-fold cross-validation. The
+machine's own noise stands beside it: one repeat against the next, and the same points measured again minutes later, which no fit can beat.
 
 | operation | held-out error, % | standard deviation of a repeat, % | measured again: mean, median distance, % |
 | --- | ---: | ---: | ---: |

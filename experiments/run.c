@@ -44,8 +44,7 @@ struct run {
     status watch_status; /* first failure of a watcher; its message is in watch_err */
     errbuf watch_err;
     double wall_s;
-    double
-        host_step_s; /* host time of a plan that computes, mean; NAN: there is no real time */
+    double host_step_s; /* of the host for a plan that computes, mean; NAN: no real time */
 };
 
 run_settings run_settings_defaults(void) {
