@@ -37,8 +37,8 @@ link_rows() {
     /^#/ || $1 == "device" || $14 <= 0 || $3 == "gemm" || $6 < 67108864 || $10 + 0 { next }
     { rate = $6 / $14 / 1e3; key = $3 SUBSEP ($9 + 0) }
     $4 == "single" && rate > one[key] { one[key] = rate }
-    $4 == "batch" && (!(key in least) || rate < least[key]) { least[key] = rate }
-    $4 == "batch" && rate > most[key] { most[key] = rate }
+    $4 == "batch" && $8 > 0 && (!(key in least) || rate < least[key]) { least[key] = rate }
+    $4 == "batch" && $8 > 0 && rate > most[key] { most[key] = rate }
     function row(what, a, b, c) {
       printf "| %s | %.1f | %.1f to %.1f | %.1f to %.1f |\n", what, a, b, c, 100 * b / a, 100 * c / a
     }

@@ -425,7 +425,8 @@ done
 step 'kernel times' 60 time_kernels
 probe_s=100
 [ "$form" = short ] || probe_s=1200
-step probe "$probe_s" run_probe
+step probe "$probe_s" run_probe &&
+  step 'probe: import' 30 bounded "$program" profile import cuda-probe "$out/probe.csv" --profile "$out/profiles.db" --quiet
 
 if step start 60 start_backend; then
   profile_s=150

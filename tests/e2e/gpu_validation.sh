@@ -102,9 +102,27 @@ STAND_IN
 chmod +x "$work/bin/stand_in"
 sed -i '/FAILED/d' "$work/bin/gpu_checks"
 mv "$work/out" "$work/out.cpu"
+cat >"$work/bin/cuda_probe" <<'PROBE'
+#!/usr/bin/env bash
+while [ "$1" != --out ]; do shift; done
+{
+  echo '# cuda-probe 1: a device'
+  printf '%s,' device model op method shape bytes n_segments n_blocks other_direction_busy compute_busy n_tokens \
+    gemm_n gemm_k median_us mean_us min_us deviation_us half_width_us n_repeats issue_us
+  echo sm_clock_mhz
+  for op in swap_out swap_in; do
+    echo "a device,,$op,single,,100000000,1,,0,0,,,,2000,2000,2000,1,1,9,,"
+    echo "a device,,$op,single,,100000000,1,,1,0,,,,2500,2500,2500,1,1,9,,"
+    echo "a device,llama-2-7b,$op,batch,,100000000,50,50,0,0,,,,2100,2100,2100,1,1,9,,"
+    echo "a device,llama-2-7b,$op,batch,,100000000,50,50,1,0,,,,2600,2600,2600,1,1,9,,"
+  done
+  echo 'a device,,gemm,best,llama-2-7b qkv,,,,,0,64,12288,4096,20,20,20,1,1,9,,1980'
+} >"$2"
+PROBE
+chmod +x "$work/bin/cuda_probe"
 validate_name() { # STATUS PROGRAM
   local got=0
-  PATH=$work/bin:$PATH PROGRAM=$work/bin/$2 CHECKS=$work/bin/gpu_checks PROBE=$work/none GOLDEN=$root/tests/golden \
+  PATH=$work/bin:$PATH PROGRAM=$work/bin/$2 CHECKS=$work/bin/gpu_checks PROBE=$work/bin/cuda_probe GOLDEN=$root/tests/golden \
     TRACE=$work/lengths.csv MODELS=opt-1.3b REQUESTS=40 POOL_MAX=1000 MAX_SEQS=16 \
     "$root/experiments/gpu_validation.sh" "$work/out" >"$work/said" 2>&1 </dev/null || got=$?
   [ "$got" -eq "$1" ] || fail "gpu_validation.sh of a model by name: exit $got instead of $1"
@@ -113,6 +131,9 @@ validate_name 0 stand_in
 for policy in vllm-v0-recompute adaptive; do
   holds summary.md "^\| opt-1.3b \| rate \| $policy \| request_throughput_per_s \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| [-+][0-9.]+ \|"
 done
+holds summary.md '^\| swap_in \| 50.0 \| 47.6 to 47.6 \| 95.2 to 95.2 \|'
+holds summary.md '^\| both \| 80.0 \| 76.9 to 76.9 \| 96.2 to 96.2 \|'
+holds steps.txt "^probe: import${tab}ok"
 holds summary.md '^\| decode_step \| llama-3-8b,batch=128,context=512 \| ms \| [0-9.]+ \| 10.14 \|'
 holds summary.md '^\| prefill_step \| llama-2-7b,tokens=2048 \| ms \| [0-9.]+ \| 50.7 \|'
 
