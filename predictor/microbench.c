@@ -52,7 +52,9 @@ static status check_config(const microbench_config *c, errbuf *err) {
                     c->n_device_blocks, c->max_seqs);
     if ((c->n_copies > 0 && c->n_host_blocks < 8) ||
         (c->n_copies_beside > 0 && bench_design_copy_blocks(c, true) < 8))
-        return fail(err, ST_INVALID, "a host pool of %u blocks is too small to profile copies",
+        return fail(err, ST_INVALID,
+                    "a host pool of %u blocks is too small to profile copies: give 16 or more "
+                    "with --host-blocks",
                     c->n_host_blocks);
     if (c->n_repeats_min < 2 || c->n_repeats_max < c->n_repeats_min)
         return fail(err, ST_INVALID, "repeats from %u to %u", c->n_repeats_min,
