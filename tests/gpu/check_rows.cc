@@ -408,7 +408,7 @@ static int check_misuse(void) {
 /* A captured launch runs again with what the arrays hold then. */
 static int check_capture(void) {
     device_array<uint16_t> x = upload16(DEVICE_BF16, {-1, 2, -3, 4}), out(2);
-    device_array<uint32_t> index({1});
+    device_array<uint32_t> index(std::vector<uint32_t>{1});
     cudaStream_t stream;
     cudaGraph_t graph;
     cudaGraphExec_t exec;
