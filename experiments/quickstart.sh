@@ -94,7 +94,7 @@ quietly "$program" profile --backend cpu "${small[@]}" --kv-blocks 600 --host-bl
   --iterations 80 --copies 24 --copies-beside 8 --repeats 4 --precision 0.2 --profile out/cpu.db --quiet
 quietly "$program" fit --profile out/cpu.db --device cpu --model tiny --quiet
 for policy in vllm-v1 vllm-v0-swap adaptive; do
-  "$program" replay --backend cpu "${small[@]}" --workload fixed,prompt=48,output=64 --rate 200 \
+  "$program" replay --backend cpu "${small[@]}" --workload fixed,prompt=48,output=64 --arrival all-at-once \
     --limit 64 --kv-blocks 60 --host-blocks 400 --policy "$policy" --profile out/cpu.db \
     --deterministic --outputs "out/tokens.$policy" --quiet --results out/results.db \
     --label "quickstart-cpu $started"
