@@ -33,8 +33,8 @@ status cublaslt_open(cublaslt_library *out, const char *path, errbuf *err) {
     if (!l.library && path) return fail(err, ST_NOT_FOUND, "%.200s: %.200s", path, dlerror());
     if (!l.library)
         return fail(err, ST_NOT_FOUND,
-                    "neither libcublasLt.so.13 nor .12 is found: set LD_LIBRARY_PATH or name "
-                    "the file with --cublaslt");
+                    "neither libcublasLt.so.13 nor .12 is found: set LD_LIBRARY_PATH to the "
+                    "folder that has it");
 #define X(name)                                                                                \
     l.name = (decltype(l.name))dlsym(l.library, "cublasLt" #name);                             \
     if (!l.name) {                                                                             \

@@ -33,7 +33,6 @@ typedef struct cuda_executor_config {
     uint32_t max_seqs;         /* of a batch */
     uint32_t max_model_len;    /* tokens of a sequence */
     engine_config common;
-    const char *cublas_library; /* path of libcublasLt; NULL: where it is found */
     /* Products whose algorithm was found before, one line each, and where the lines of all that
      * are in use go. Lines of another device or library do no harm. */
     const char *const *algorithms; /* [n_algorithms] */

@@ -22,7 +22,6 @@ static device_pass_options pass_options(const cuda_executor_config *c) {
     o.max_context = c->max_model_len;
     o.gemm = gemm_options_defaults();
     o.gemm.dtype = c->half ? DEVICE_FP16 : DEVICE_BF16;
-    o.gemm.library = c->cublas_library;
     o.gemm.deterministic = c->common.deterministic;
     return o;
 }

@@ -100,8 +100,7 @@ status gemm_create(gemm **out, const gemm_options *o, errbuf *err) {
     gemm *g = (gemm *)calloc(1, sizeof(*g));
     if (!g) return fail(err, ST_NO_MEMORY, "out of memory");
     g->options = *o;
-    g->options.library = NULL; /* the caller's; of no use behind this */
-    status st = cublaslt_open(&g->lt, o->library, err);
+    status st = cublaslt_open(&g->lt, NULL, err);
     if (st != ST_OK) {
         free(g);
         return st;

@@ -32,7 +32,6 @@ typedef struct gemm_options {
     size_t workspace_bytes; /* on the device, for split sums */
     size_t cold_bytes;      /* timed products cycle through weights of this size, which should
                              * exceed the L2 cache: in use, weights are never in it */
-    const char *library;    /* path of libcublasLt; NULL: where it is found */
     bool deterministic;
 } gemm_options;
 
