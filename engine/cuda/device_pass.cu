@@ -41,11 +41,11 @@ static uint32_t heads_width(const model_config *c) {
 
 static void list_products(gemm_product out[N_PRODUCTS], const model_config *c) {
     const uint32_t wide = c->gated_mlp ? 2 * c->n_ffn : c->n_ffn;
-    out[QKV] = {heads_width(c), c->hidden, false, c->qkv_bias, false, false};
-    out[O] = {c->hidden, q_width(c), false, c->o_bias, false, false};
-    out[UP] = {wide, c->hidden, false, c->mlp_bias, !c->gated_mlp, false};
-    out[DOWN] = {c->hidden, c->n_ffn, false, c->mlp_bias, false, false};
-    out[HEAD] = {c->vocab, c->hidden, true, false, false, false};
+    out[QKV] = {heads_width(c), c->hidden, false, c->qkv_bias, false};
+    out[O] = {c->hidden, q_width(c), false, c->o_bias, false};
+    out[UP] = {wide, c->hidden, false, c->mlp_bias, !c->gated_mlp};
+    out[DOWN] = {c->hidden, c->n_ffn, false, c->mlp_bias, false};
+    out[HEAD] = {c->vocab, c->hidden, true, false, false};
 }
 
 static uint32_t product_rows(const device_pass_options *o, int product) {

@@ -139,7 +139,7 @@ void gemm_destroy(gemm *g) {
 
 static bool same_product(const gemm_product *a, const gemm_product *b) {
     return a->n_out == b->n_out && a->n_in == b->n_in && a->float_out == b->float_out &&
-           a->bias == b->bias && a->relu == b->relu && a->accumulate == b->accumulate;
+           a->bias == b->bias && a->relu == b->relu;
 }
 
 static status describe(gemm *g, gemm_entry *e, errbuf *err) {
@@ -283,9 +283,9 @@ status gemm_multiply(gemm *g, cudaStream_t stream, gemm_entry *e, uint32_t index
         TRY_LT(g->lt.MatmulDescSetAttribute(e->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
                                             &o->bias, sizeof(o->bias)),
                "a bias");
-    TRY_LT(g->lt.Matmul(g->handle, e->operation, &one, o->w, e->w, o->x, b->x,
-                        e->product.accumulate ? &one : &zero, o->out, b->out, o->out, b->out,
-                        &b->algo, g->workspace, g->options.workspace_bytes, stream),
+    TRY_LT(g->lt.Matmul(g->handle, e->operation, &one, o->w, e->w, o->x, b->x, &zero, o->out,
+                        b->out, o->out, b->out, &b->algo, g->workspace,
+                        g->options.workspace_bytes, stream),
            "a product");
     return ST_OK;
 }

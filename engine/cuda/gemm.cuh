@@ -41,10 +41,9 @@ gemm_options gemm_options_defaults(void);
 /* What sets products apart; the weights themselves do not. */
 typedef struct gemm_product {
     uint32_t n_out, n_in;
-    bool float_out;  /* else 16 bit */
-    bool bias;       /* 16 bit; not with float_out, which cuBLASLt does not have */
-    bool relu;       /* behind the bias */
-    bool accumulate; /* onto what out holds, before the relu */
+    bool float_out; /* else 16 bit */
+    bool bias;      /* 16 bit; not with float_out, which cuBLASLt does not have */
+    bool relu;      /* behind the bias */
 } gemm_product;
 
 /* An algorithm that was found, for a cache that outlives the process. It is of use only for

@@ -70,7 +70,6 @@ static status allocate(gemm *g, scratch *s, errbuf *err) {
     TRY_CUDA(cudaMalloc(&s->n_differ, sizeof(*s->n_differ)), "device memory to time products");
     TRY_CUDA(cudaMemsetAsync(s->zeros, 0, b.bias, s->stream), "a bias");
     TRY(fill(g, s, s->w, b.w, err));
-    TRY(fill(g, s, s->out, b.out, err));
     return fill(g, s, s->x, b.x, err);
 }
 
@@ -183,8 +182,6 @@ static status rows_agree(gemm *g, bool *agree, const scratch *s, gemm_entry *e, 
     const device_dtype dtype = g->options.dtype;
     TRY(fill_cancelling(s->stream, s->w, p->n_out, p->n_in, dtype, true, false, err));
     TRY(fill_cancelling(s->stream, s->x, n_rows, p->n_in, dtype, false, true, err));
-    /* Nothing to add to: it would hide what the sums leave. */
-    TRY_CUDA(cudaMemsetAsync(s->out, 0, row_bytes * n_rows, s->stream), "products");
     TRY(gemm_multiply(g, s->stream, e, index, &o, err));
     TRY_CUDA(cudaMemsetAsync(s->n_differ, 0, sizeof(*s->n_differ), s->stream), "products");
     LAUNCH(count_differing_kernel, n_rows, COUNT_THREADS, 0, s->stream, s->n_differ,
