@@ -5,13 +5,13 @@
 
 enum { OLDEST_DRIVER = 13000, OLDEST_MAJOR = 8 };
 
-static status check_driver(cuda_device *d, errbuf *err) {
-    TRY_CUDA(cudaRuntimeGetVersion(&d->runtime), "version of the CUDA runtime");
-    TRY_CUDA(cudaDriverGetVersion(&d->driver), "version of the CUDA driver");
-    if (d->driver == 0) return fail(err, ST_NOT_FOUND, "no CUDA driver on this machine");
-    if (d->driver >= OLDEST_DRIVER) return ST_OK;
+static status check_driver(errbuf *err) {
+    int driver; /* 13000: CUDA 13.0 */
+    TRY_CUDA(cudaDriverGetVersion(&driver), "version of the CUDA driver");
+    if (driver == 0) return fail(err, ST_NOT_FOUND, "no CUDA driver on this machine");
+    if (driver >= OLDEST_DRIVER) return ST_OK;
     return fail(err, ST_VERSION, "the driver is for CUDA %d.%d; the cuda backend needs %d.%d",
-                d->driver / 1000, d->driver % 1000 / 10, OLDEST_DRIVER / 1000,
+                driver / 1000, driver % 1000 / 10, OLDEST_DRIVER / 1000,
                 OLDEST_DRIVER % 1000 / 10);
 }
 
@@ -33,11 +33,8 @@ static status describe(cuda_device *d, errbuf *err) {
     TRY_CUDA(cudaGetDeviceProperties(&p, 0), "properties of the CUDA device");
     TRY_CUDA(cudaMemGetInfo(&free_bytes, &total_bytes), "memory of the CUDA device");
     snprintf(d->name, sizeof(d->name), "%.*s", (int)sizeof(d->name) - 1, p.name);
-    d->memory_bytes = total_bytes;
     d->free_bytes = free_bytes;
     d->n_sms = (uint32_t)p.multiProcessorCount;
-    d->major = (uint32_t)p.major;
-    d->minor = (uint32_t)p.minor;
     if (p.major >= OLDEST_MAJOR) return ST_OK;
     return fail(err, ST_VERSION,
                 "%s has compute capability %d.%d; the cuda backend needs %d.0 or more", d->name,
@@ -46,7 +43,7 @@ static status describe(cuda_device *d, errbuf *err) {
 
 status cuda_device_open(cuda_device *out, errbuf *err) {
     cuda_device d = {};
-    TRY(check_driver(&d, err));
+    TRY(check_driver(err));
     TRY(find_device(err));
     TRY(describe(&d, err));
     *out = d;

@@ -44,9 +44,8 @@ typedef struct cuda_executor_config {
 
 typedef struct cuda_device {
     char name[256];
-    uint64_t memory_bytes, free_bytes;
-    uint32_t n_sms, major, minor; /* compute capability */
-    int driver, runtime;          /* 13000: CUDA 13.0 */
+    uint64_t free_bytes; /* of its memory */
+    uint32_t n_sms;
 } cuda_device;
 
 /* The first device. ST_NOT_FOUND: no driver or no device, or built without CUDA; ST_VERSION: a

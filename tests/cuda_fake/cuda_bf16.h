@@ -8,9 +8,6 @@
 struct __nv_bfloat16 {
     unsigned short fake_raw;
 };
-struct __align__(4) __nv_bfloat162 {
-    __nv_bfloat16 x, y;
-};
 
 static inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 x) {
     return x.fake_raw;
@@ -26,34 +23,6 @@ static inline __nv_bfloat16 __float2bfloat16_rn(float x) {
     if ((bits & 0x7fffffffu) > 0x7f800000u) return __nv_bfloat16{0x7fff};
     bits += 0x7fffu + (bits >> 16 & 1);
     return __nv_bfloat16{(unsigned short)(bits >> 16)};
-}
-static inline __nv_bfloat16 __float2bfloat16(float x) {
-    return __float2bfloat16_rn(x);
-}
-
-static inline __nv_bfloat162 __halves2bfloat162(__nv_bfloat16 x, __nv_bfloat16 y) {
-    return __nv_bfloat162{x, y};
-}
-static inline __nv_bfloat162 __floats2bfloat162_rn(float x, float y) {
-    return __nv_bfloat162{__float2bfloat16_rn(x), __float2bfloat16_rn(y)};
-}
-static inline __nv_bfloat162 __float22bfloat162_rn(float2 v) {
-    return __floats2bfloat162_rn(v.x, v.y);
-}
-static inline float2 __bfloat1622float2(__nv_bfloat162 v) {
-    return make_float2(__bfloat162float(v.x), __bfloat162float(v.y));
-}
-static inline float __low2float(__nv_bfloat162 v) {
-    return __bfloat162float(v.x);
-}
-static inline float __high2float(__nv_bfloat162 v) {
-    return __bfloat162float(v.y);
-}
-static inline __nv_bfloat16 __low2bfloat16(__nv_bfloat162 v) {
-    return v.x;
-}
-static inline __nv_bfloat16 __high2bfloat16(__nv_bfloat162 v) {
-    return v.y;
 }
 
 #endif

@@ -8,11 +8,6 @@
 struct __half {
     unsigned short fake_raw;
 };
-struct __align__(4) __half2 {
-    __half x, y;
-};
-typedef __half half;
-typedef __half2 half2;
 
 static inline unsigned short __half_as_ushort(__half x) {
     return x.fake_raw;
@@ -39,34 +34,6 @@ static inline __half __float2half_rn(float x) {
     else
         out = (magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1)) >> 13;
     return __half{(unsigned short)(sign | out)};
-}
-static inline __half __float2half(float x) {
-    return __float2half_rn(x);
-}
-
-static inline __half2 __halves2half2(__half x, __half y) {
-    return __half2{x, y};
-}
-static inline __half2 __floats2half2_rn(float x, float y) {
-    return __half2{__float2half_rn(x), __float2half_rn(y)};
-}
-static inline __half2 __float22half2_rn(float2 v) {
-    return __floats2half2_rn(v.x, v.y);
-}
-static inline float2 __half22float2(__half2 v) {
-    return make_float2(__half2float(v.x), __half2float(v.y));
-}
-static inline float __low2float(__half2 v) {
-    return __half2float(v.x);
-}
-static inline float __high2float(__half2 v) {
-    return __half2float(v.y);
-}
-static inline __half __low2half(__half2 v) {
-    return v.x;
-}
-static inline __half __high2half(__half2 v) {
-    return v.y;
 }
 
 #endif

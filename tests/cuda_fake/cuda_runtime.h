@@ -36,40 +36,12 @@ struct dim3 {
     constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-#define FAKE_VECTOR_2(name, type, align)                                                       \
-    struct __align__(align) name {                                                             \
-        type x, y;                                                                             \
-    };                                                                                         \
-    static inline name make_##name(type x, type y) {                                           \
-        return name{x, y};                                                                     \
-    }
-#define FAKE_VECTOR_3(name, type)                                                              \
-    struct name {                                                                              \
-        type x, y, z;                                                                          \
-    };                                                                                         \
-    static inline name make_##name(type x, type y, type z) {                                   \
-        return name{x, y, z};                                                                  \
-    }
-#define FAKE_VECTOR_4(name, type, align)                                                       \
-    struct __align__(align) name {                                                             \
-        type x, y, z, w;                                                                       \
-    };                                                                                         \
-    static inline name make_##name(type x, type y, type z, type w) {                           \
-        return name{x, y, z, w};                                                               \
-    }
-
-FAKE_VECTOR_2(int2, int, 8)
-FAKE_VECTOR_2(uint2, unsigned, 8)
-FAKE_VECTOR_2(float2, float, 8)
-FAKE_VECTOR_2(double2, double, 16)
-FAKE_VECTOR_2(ushort2, unsigned short, 4)
-FAKE_VECTOR_3(int3, int)
-FAKE_VECTOR_3(uint3, unsigned)
-FAKE_VECTOR_3(float3, float)
-FAKE_VECTOR_4(int4, int, 16)
-FAKE_VECTOR_4(uint4, unsigned, 16)
-FAKE_VECTOR_4(float4, float, 16)
-FAKE_VECTOR_4(ushort4, unsigned short, 8)
+struct uint3 {
+    unsigned x, y, z;
+};
+struct __align__(16) float4 {
+    float x, y, z, w;
+};
 
 /* ------------------------------------------------------------ errors */
 
@@ -110,46 +82,23 @@ enum cudaError_t {
 };
 
 const char *cudaGetErrorString(cudaError_t error);
-const char *cudaGetErrorName(cudaError_t error);
 cudaError_t cudaGetLastError(void); /* of this thread; then there is none */
-cudaError_t cudaPeekAtLastError(void);
 
 /* ------------------------------------------------------------ the device */
 
 struct cudaDeviceProp {
     char name[256];
-    size_t totalGlobalMem, sharedMemPerBlock, sharedMemPerBlockOptin;
-    size_t sharedMemPerMultiprocessor;
-    int multiProcessorCount, major, minor, warpSize, maxThreadsPerBlock, l2CacheSize;
-    int maxThreadsPerMultiProcessor, regsPerMultiprocessor, asyncEngineCount;
-    int canMapHostMemory;
+    int multiProcessorCount, major, minor;
 };
 
-enum cudaDeviceAttr {
-    cudaDevAttrMaxThreadsPerBlock = 1,
-    cudaDevAttrMaxSharedMemoryPerBlock = 8,
-    cudaDevAttrWarpSize = 10,
-    cudaDevAttrClockRate = 13,
-    cudaDevAttrMultiProcessorCount = 16,
-    cudaDevAttrCanMapHostMemory = 19,
-    cudaDevAttrMemoryClockRate = 36,
-    cudaDevAttrL2CacheSize = 38,
-    cudaDevAttrAsyncEngineCount = 40,
-    cudaDevAttrComputeCapabilityMajor = 75,
-    cudaDevAttrComputeCapabilityMinor = 76,
-    cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
-    cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
-};
+enum cudaDeviceAttr { cudaDevAttrMultiProcessorCount = 16 };
 
 cudaError_t cudaDriverGetVersion(int *version);
-cudaError_t cudaRuntimeGetVersion(int *version);
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDevice(int *device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device);
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device);
-cudaError_t cudaDeviceGetPCIBusId(char *address, int n, int device);
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest);
 cudaError_t cudaDeviceSynchronize(void);
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes);
 
@@ -202,7 +151,6 @@ struct cudaMemcpyAttributes {
 
 cudaError_t cudaMalloc(void **memory, size_t n_bytes);
 cudaError_t cudaFree(void *memory);
-cudaError_t cudaMallocHost(void **memory, size_t n_bytes, unsigned flags = 0);
 cudaError_t cudaHostAlloc(void **memory, size_t n_bytes, unsigned flags);
 cudaError_t cudaFreeHost(void *memory);
 cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags);
@@ -218,10 +166,6 @@ cudaError_t cudaMemsetAsync(void *memory, int byte, size_t n_bytes, cudaStream_t
 
 template <class T> static inline cudaError_t cudaMalloc(T **memory, size_t n_bytes) {
     return cudaMalloc((void **)memory, n_bytes);
-}
-template <class T>
-static inline cudaError_t cudaMallocHost(T **memory, size_t n_bytes, unsigned flags = 0) {
-    return cudaMallocHost((void **)memory, n_bytes, flags);
 }
 template <class T>
 static inline cudaError_t cudaHostAlloc(T **memory, size_t n_bytes, unsigned flags) {
@@ -240,12 +184,9 @@ static inline cudaError_t cudaHostGetDevicePointer(T **device, void *host, unsig
 #define cudaEventBlockingSync  0x01
 #define cudaEventDisableTiming 0x02
 
-cudaError_t cudaStreamCreate(cudaStream_t *stream);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags);
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int priority);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
-cudaError_t cudaStreamQuery(cudaStream_t stream);
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaEventCreate(cudaEvent_t *event);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
@@ -263,18 +204,10 @@ enum cudaStreamCaptureMode {
     cudaStreamCaptureModeRelaxed = 2
 };
 
-enum cudaStreamCaptureStatus {
-    cudaStreamCaptureStatusNone = 0,
-    cudaStreamCaptureStatusActive = 1,
-    cudaStreamCaptureStatusInvalidated = 2
-};
-
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph);
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
                                  unsigned long long flags = 0);
-cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);
@@ -286,33 +219,12 @@ enum cudaFuncAttribute {
     cudaFuncAttributePreferredSharedMemoryCarveout = 9
 };
 
-struct cudaFuncAttributes {
-    size_t sharedSizeBytes;
-    int maxThreadsPerBlock, numRegs, maxDynamicSharedSizeBytes;
-};
-
 cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute, int value);
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *kernel);
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *n, const void *kernel, int block,
-                                                          size_t shared_bytes);
-
 template <class T>
 static inline cudaError_t cudaFuncSetAttribute(T *kernel, cudaFuncAttribute attribute,
                                                int value) {
     return cudaFuncSetAttribute((const void *)kernel, attribute, value);
 }
-template <class T>
-static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, T *kernel) {
-    return cudaFuncGetAttributes(attributes, (const void *)kernel);
-}
-template <class T>
-static inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *n, T *kernel,
-                                                                        int block,
-                                                                        size_t shared_bytes) {
-    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(n, (const void *)kernel, block,
-                                                         shared_bytes);
-}
-
 #include "fake_device.h"
 
 #endif

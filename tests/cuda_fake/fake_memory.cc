@@ -59,9 +59,6 @@ static cudaError_t release(void *memory, bool pinned) {
 cudaError_t cudaMalloc(void **memory, size_t n_bytes) {
     return allocate(memory, n_bytes, false);
 }
-cudaError_t cudaMallocHost(void **memory, size_t n_bytes, unsigned) {
-    return allocate(memory, n_bytes, true);
-}
 cudaError_t cudaHostAlloc(void **memory, size_t n_bytes, unsigned) {
     return allocate(memory, n_bytes, true);
 }

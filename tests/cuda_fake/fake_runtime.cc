@@ -14,17 +14,6 @@ static std::map<const void *, int> shared_limits; /* of kernels that asked for m
 
 /* ------------------------------------------------------------ errors */
 
-const char *cudaGetErrorName(cudaError_t error) {
-    switch (error) {
-#define X(name, value, text)                                                                   \
-    case name:                                                                                 \
-        return #name;
-        FAKE_CUDA_ERRORS(X)
-#undef X
-    }
-    return "unrecognized error code";
-}
-
 const char *cudaGetErrorString(cudaError_t error) {
     switch (error) {
 #define X(name, value, text)                                                                   \
@@ -46,10 +35,6 @@ cudaError_t cudaGetLastError(void) {
 static long from_environment(const char *name, long otherwise) {
     const char *text = getenv(name);
     return text ? strtol(text, NULL, 10) : otherwise;
-}
-
-cudaError_t cudaPeekAtLastError(void) {
-    return last_error;
 }
 
 cudaError_t fake_failed(cudaError_t e) {
@@ -80,10 +65,6 @@ cudaError_t cudaDriverGetVersion(int *version) {
     *version = (int)from_environment("FAKE_CUDA_DRIVER", 13000);
     return cudaSuccess;
 }
-cudaError_t cudaRuntimeGetVersion(int *version) {
-    *version = 13000;
-    return cudaSuccess;
-}
 
 cudaError_t cudaGetDeviceCount(int *count) {
     *count = (int)from_environment("FAKE_CUDA_DEVICES", 1);
@@ -109,72 +90,18 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     if (device != 0) return fake_failed(cudaErrorInvalidDevice);
     cudaDeviceProp p = {};
     snprintf(p.name, sizeof(p.name), "fake device");
-    p.totalGlobalMem = fake_device_bytes;
-    p.sharedMemPerBlock = SHARED_DEFAULT_BYTES;
-    p.sharedMemPerBlockOptin = SHARED_MAX_BYTES;
-    p.sharedMemPerMultiprocessor = SHARED_MAX_BYTES + 1024;
     p.multiProcessorCount = 8;
     p.major = (int)from_environment("FAKE_CUDA_CAPABILITY", 90) / 10;
     p.minor = (int)from_environment("FAKE_CUDA_CAPABILITY", 90) % 10;
-    p.warpSize = 32;
-    p.maxThreadsPerBlock = THREADS_MAX;
-    p.maxThreadsPerMultiProcessor = 2 * THREADS_MAX;
-    p.regsPerMultiprocessor = 1 << 16;
-    p.l2CacheSize = 1 << 20;
-    p.asyncEngineCount = 2;
-    p.canMapHostMemory = 1;
     *properties = p;
     return cudaSuccess;
 }
 
-static int attribute_of(const cudaDeviceProp *p, cudaDeviceAttr attribute) {
-    switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock:
-        return p->maxThreadsPerBlock;
-    case cudaDevAttrMaxSharedMemoryPerBlock:
-        return (int)p->sharedMemPerBlock;
-    case cudaDevAttrWarpSize:
-        return p->warpSize;
-    case cudaDevAttrMultiProcessorCount:
-        return p->multiProcessorCount;
-    case cudaDevAttrCanMapHostMemory:
-        return p->canMapHostMemory;
-    case cudaDevAttrL2CacheSize:
-        return p->l2CacheSize;
-    case cudaDevAttrAsyncEngineCount:
-        return p->asyncEngineCount;
-    case cudaDevAttrComputeCapabilityMajor:
-        return p->major;
-    case cudaDevAttrComputeCapabilityMinor:
-        return p->minor;
-    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
-        return (int)p->sharedMemPerMultiprocessor;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        return (int)p->sharedMemPerBlockOptin;
-    case cudaDevAttrClockRate:
-    case cudaDevAttrMemoryClockRate:
-        return 1000000; /* kHz */
-    }
-    return 0;
-}
-
-cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr, int device) {
     cudaDeviceProp p;
     cudaError_t e = cudaGetDeviceProperties(&p, device);
-    if (e == cudaSuccess) *value = attribute_of(&p, attribute);
+    if (e == cudaSuccess) *value = p.multiProcessorCount;
     return e;
-}
-
-cudaError_t cudaDeviceGetPCIBusId(char *address, int n, int device) {
-    CHECK_VALUE(device == 0 && n > 0);
-    snprintf(address, (size_t)n, "0000:00:00.0");
-    return cudaSuccess;
-}
-
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
-    *least = 0;
-    *greatest = -5;
-    return cudaSuccess;
 }
 
 /* ------------------------------------------------------------ launches */
@@ -219,17 +146,5 @@ cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute attribute
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaSuccess;
     CHECK_VALUE(value >= 0 && value <= SHARED_MAX_BYTES);
     shared_limits[kernel] = value;
-    return cudaSuccess;
-}
-
-cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *) {
-    guard g(fake_lock);
-    MAY_FAIL(cudaErrorInvalidDeviceFunction);
-    *attributes = {0, THREADS_MAX, 64, SHARED_DEFAULT_BYTES};
-    return cudaSuccess;
-}
-
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *n, const void *, int, size_t) {
-    *n = 1;
     return cudaSuccess;
 }

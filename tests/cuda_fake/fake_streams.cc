@@ -77,20 +77,13 @@ static double clock_s(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned, int) {
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
     guard g(fake_lock);
     MAY_FAIL(cudaErrorMemoryAllocation);
     *stream = new CUstream_st();
     fake_n_handles++;
     return cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
-    return cudaStreamCreateWithPriority(stream, flags, 0);
-}
-cudaError_t cudaStreamCreate(cudaStream_t *stream) {
-    return cudaStreamCreateWithPriority(stream, cudaStreamDefault, 0);
-}
-
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     guard g(fake_lock);
     if (!stream) return fake_failed(cudaErrorInvalidResourceHandle);
@@ -120,18 +113,11 @@ cudaError_t cudaDeviceSynchronize(void) {
     return synchronize(NULL, NULL);
 }
 
-static cudaError_t query(void) {
+cudaError_t cudaEventQuery(cudaEvent_t) {
     guard g(fake_lock);
     NOT_IN_A_CAPTURE();
     MAY_FAIL(cudaErrorLaunchFailure);
     return cudaSuccess;
-}
-
-cudaError_t cudaStreamQuery(cudaStream_t) {
-    return query();
-}
-cudaError_t cudaEventQuery(cudaEvent_t) {
-    return query();
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
@@ -232,26 +218,12 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     return fake_failed(e);
 }
 
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status) {
-    guard g(fake_lock);
-    *status = stream && stream->captures ? cudaStreamCaptureStatusActive
-                                         : cudaStreamCaptureStatusNone;
-    return cudaSuccess;
-}
-
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
     guard g(fake_lock);
     CHECK_VALUE(graph);
     MAY_FAIL(cudaErrorMemoryAllocation);
     *exec = new CUgraphExec_st{graph->work};
     fake_n_handles++;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t) {
-    guard g(fake_lock);
-    CHECK_VALUE(exec);
-    MAY_FAIL(cudaErrorLaunchFailure);
     return cudaSuccess;
 }
 
