@@ -57,10 +57,10 @@ status copy_ledger_submitted(copy_ledger *l, uint32_t *first, const plan *p, uin
     for (uint32_t i = 0; i < p->n_copies; i++)
         if (!p->copies[i].ordered)
             append(l, &p->copies[i], plan_copy_segments(p, &p->copies[i], n_layers));
+    const bool computes = plan_occupies_compute(p);
     for (uint32_t i = *first; i < l->n; i++)
-        l->copies[i].load =
-            (copy_load){.other_direction = l->n_of[other(l->copies[i].direction)] > 0,
-                        .compute = plan_occupies_compute(p)};
+        l->copies[i].load = (copy_load){
+            .other_direction = l->n_of[other(l->copies[i].direction)] > 0, .compute = computes};
     return ST_OK;
 }
 

@@ -99,8 +99,7 @@ static void find_piece(measured_copies *m, link_direction d, sample_list list, f
             f->values[f->n++] =
                 (s->seconds - sample_grid_at(out->alone, &s->bytes)) / (s->n_segments - 1);
     }
-    out->piece_s = fmax(median(f, NAN), 0);
-    if (f->n == 0) out->piece_s = NAN;
+    out->piece_s = f->n > 0 ? fmax(median(f, 0), 0) : NAN;
 }
 
 /* Adds how much longer than alone the copies of a direction took under a load. */

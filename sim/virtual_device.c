@@ -53,9 +53,9 @@ static double estimate_recompute_s(const virtual_device *d, const plan *p) {
     return s > 0 ? s : 0;
 }
 
-static double copy_s(const virtual_device *d, const plan *p, const plan_copy *c) {
+static double copy_s(const virtual_device *d, const plan *p, const plan_copy *c,
+                     bool beside_compute) {
     double bytes = d->config.block_bytes * c->n_pairs;
-    bool beside_compute = !c->ordered && plan_occupies_compute(p);
     double s =
         d->config.latency.copy_s(d->config.latency.context, c->direction, bytes,
                                  plan_copy_segments(p, c, d->config.n_layers), beside_compute);
@@ -73,10 +73,11 @@ static status submit(void *context, const plan *p, errbuf *err) {
     virtual_device *d = context;
     assert(!d->plan);
     assert(p->horizon >= 1 && p->horizon <= HORIZON_MAX);
+    d->plan = plan_occupies_compute(p) ? p : NULL;
     d->ordered_copy_s = 0;
     for (uint32_t i = 0; i < p->n_copies; i++) {
         const plan_copy *c = &p->copies[i];
-        double s = copy_s(d, p, c);
+        double s = copy_s(d, p, c, d->plan && !c->ordered);
         if (c->ordered)
             d->ordered_copy_s += s;
         else if (copy_link_add(&d->link, c->direction, c->id, s, d->now_ns) != ST_OK)
@@ -87,7 +88,6 @@ static status submit(void *context, const plan *p, errbuf *err) {
             finish_wheel_join(&d->wheel, p->seqs, p->decodes->joined[i]);
     d->shape = plan_shape(p);
     d->computes = d->shape.n_tokens > 0;
-    d->plan = plan_occupies_compute(p) ? p : NULL;
     d->recompute_s = estimate_recompute_s(d, p);
     d->running = d->stop_here = false;
     d->start_ns = d->now_ns;
