@@ -429,6 +429,10 @@ step probe "$probe_s" run_probe &&
   step 'probe: import' 30 bounded "$program" profile import cuda-probe "$out/probe.csv" --profile "$out/profiles.db" --quiet
 
 if step start 60 start_backend; then
+  if [ "$backend" != cpu ]; then
+    step 'decode step' 90 time_decode
+    step 'prefill step' 90 time_prefill
+  fi
   profile_s=150
   [ "$form" = short ] || profile_s=1800
   for model in $models; do
@@ -443,10 +447,6 @@ if step start 60 start_backend; then
         step "$name: $policy, $load, simulated" 60 run_policy "$model" "$policy" "$load" simulated
       done
     done
-    [ "$backend" = cpu ] || {
-      step 'decode step' 90 time_decode
-      step 'prefill step' 90 time_prefill
-    }
   done
   step 'equal tokens' 120 compare_tokens
 fi
