@@ -161,7 +161,7 @@ if grep -rqE '^#include <(pthread|threads)\.h>' --include='*.[ch]' --exclude-dir
     -Db_lundef=false; then
     # Those that start threads; the others have none to watch.
     stage suite 'ThreadSanitizer: tests' suites build-tsan tsan --timeout-multiplier 10 \
-      cpu_executor cpu_engine forward golden_models || true
+      cpu_executor cpu_runs cpu_engine forward golden_models || true
   fi
 else
   nothing 'ThreadSanitizer' 'no source uses threads'

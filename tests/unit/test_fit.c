@@ -201,6 +201,17 @@ static void a_copy_costs_bytes_pieces_and_what_else_goes_on(void **state) {
     fit_finish(&f);
 }
 
+/* A fit of a staircase, and its text, to be freed. */
+static char *staircase_text(fit *f) {
+    static sample samples[N];
+    errbuf err = {0};
+    char *text;
+    fill_staircase(samples, N);
+    assert_int_equal(fit_make(f, NULL, samples, N, SMS, &err), ST_OK);
+    assert_int_equal(fit_to_json(&text, f, &err), ST_OK);
+    return text;
+}
+
 /* Takes the bounds of the last two variables out of a stored fit. */
 static void forget_later_variables(char *text, const char *bounds) {
     char *at = strstr(text, bounds), *end = at ? strchr(at, ']') : NULL;
@@ -213,13 +224,9 @@ static void forget_later_variables(char *text, const char *bounds) {
 
 static void fits_of_before_a_variable_came_are_read(void **state) {
     (void)state;
-    static sample samples[N];
     fit f, g;
     errbuf err = {0};
-    char *text;
-    fill_staircase(samples, N);
-    assert_int_equal(fit_make(&f, NULL, samples, N, SMS, &err), ST_OK);
-    assert_int_equal(fit_to_json(&text, &f, &err), ST_OK);
+    char *text = staircase_text(&f);
     forget_later_variables(text, "\"low\":[");
     forget_later_variables(text, "\"high\":[");
     assert_int_equal(fit_from_json(&g, text, &err), ST_OK);
@@ -241,13 +248,9 @@ static void fits_of_before_a_variable_came_are_read(void **state) {
 
 static void what_is_read_back_predicts_the_same(void **state) {
     (void)state;
-    static sample samples[N];
     fit f, g;
     errbuf err = {0};
-    char *text;
-    fill_staircase(samples, N);
-    assert_int_equal(fit_make(&f, NULL, samples, N, SMS, &err), ST_OK);
-    assert_int_equal(fit_to_json(&text, &f, &err), ST_OK);
+    char *text = staircase_text(&f);
     assert_int_equal(fit_from_json(&g, text, &err), ST_OK);
     for (uint32_t tokens = 1; tokens < 8192; tokens += 61) {
         sample s = layer_sample(tokens, 1);
