@@ -8,22 +8,22 @@ usage() {
 usage: gpu_validation.sh [--full] [OUTPUT_FOLDER]
 
 Runs on a machine with a GPU, in the folder that gpu_bundle.sh packs: checks of the kernels and
-their speed, a probe of link and matrix products, microbenchmarks and fits, four policies on the
-device and on its simulation, the time of a decode and of a prefill, equal tokens after
-preemptions, logits, compute-sanitizer. Needs bash, coreutils and awk. It writes summary.md, results.db, profiles.db, probe.csv, log.txt, steps.txt and
-figures.txt into OUTPUT_FOLDER ($OUT, or gpu-results).
+their speed, a probe of link and matrix products, the time of a decode and of a prefill,
+microbenchmarks and fits, four policies on the device and on its simulation, equal tokens after
+preemptions, logits, compute-sanitizer. Needs bash, coreutils and awk. It writes summary.md,
+results.db, profiles.db, probe.csv, log.txt, steps.txt and figures.txt into OUTPUT_FOLDER
+($OUT, or gpu-results).
 
 A step that was done is not repeated: after a break, or where the time was up (exit status 75),
-the same command on the same OUTPUT_FOLDER goes on. A step that fails or is skipped is noted with its reason; delete its
-line in steps.txt to have it tried again. Exit status: 0 all that ran is well, 1 a step failed,
-2 misuse, 75 the time was up.
+the same command on the same OUTPUT_FOLDER goes on; with another MODELS it adds those. A step
+that fails or is skipped is noted with its reason; delete its line in steps.txt to have it tried
+again. Exit status: 0 all that ran is well, 1 a step failed, 2 misuse, 75 the time was up.
 
-  --full   more points of the profile, 2000 requests, all at once too, opt-13b, the long probe:
-           about an hour. Without it two or three calls of under 8 minutes, the first of which
-           has the figures that are worth most
+  --full   three models, more points of the profile, 2000 requests, all at once too, the long
+           probe: about an hour. Without it under 8 minutes
 
-Environment: TIME_S ends a call (460; --full: 7200). MODELS (llama-2-7b opt-6.7b): names for
-random weights, or directories. BACKEND (cuda), PROGRAM, CHECKS, PROBE, GOLDEN, TRACE: what
+Environment: TIME_S ends a call (470; --full: 7200). MODELS (llama-2-7b; --full: also opt-6.7b
+and opt-13b): names for random weights, or directories. BACKEND (cuda), PROGRAM, CHECKS, PROBE, GOLDEN, TRACE: what
 stands beside this script. REQUESTS, ITERATIONS, COPIES, REPEATS, MAX_SEQS, MAX_BATCHED_TOKENS,
 MAX_MODEL_LEN, HOST_BLOCKS, POOL_MAX (blocks that the search for a tight pool may try),
 PROFILE_BLOCKS (of a profile; what the memory holds).
@@ -50,7 +50,7 @@ if [ "$form" = full ]; then
   iterations=${ITERATIONS:-900} copies=${COPIES:-240} repeats=${REPEATS:-20}
   host_blocks=${HOST_BLOCKS:-2048}
 else
-  models=${MODELS:-llama-2-7b opt-6.7b} loads=(rate) time_s=${TIME_S:-460}
+  models=${MODELS:-llama-2-7b} loads=(rate) time_s=${TIME_S:-470}
   requests=${REQUESTS:-500}
   iterations=${ITERATIONS:-300} copies=${COPIES:-100} repeats=${REPEATS:-5}
   host_blocks=${HOST_BLOCKS:-1024} # pinned at every start, which takes its time
@@ -72,8 +72,8 @@ steps=$out/steps.txt figures=$out/figures.txt log=$out/log.txt
 touch "$figures" "$log"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-child='' # the program that runs; Ctrl-C lets it end its iteration and store what is done
-trap '[ -z "$child" ] || { kill -INT "$child"; wait "$child"; }; exit 130' INT TERM
+children=() # programs that run; Ctrl-C lets them end their iteration and store what is done
+trap '[ ${#children[@]} -eq 0 ] || { kill -INT "${children[@]}"; wait; }; exit 130' INT TERM
 
 # ------------------------------------------------------------ steps
 
@@ -123,15 +123,20 @@ last_word() {
     tail -n 1 | sed 's/^skipped: //' | cut -c 1-300
 }
 log_mark='$' # before the commands that the summary lists
-bounded() {
-  local status=0 left=$((deadline - SECONDS)) command
+start() { # SAID COMMAND...: the program is the last of `children`
+  local said=$1 left=$((deadline - SECONDS)) command
+  shift
   printf -v command ' %q' "$@"
   command=${command//"$out/"/} command=${command//"$work/"/} command=${command//"$here/"/}
   printf '%s%s\n' "$log_mark" "$command" >>"$log"
-  timeout -s INT -k 10 $((left > 1 ? left : 1)) "$@" >"$work/said" 2>&1 </dev/null &
-  child=$!
-  wait "$child" || status=$?
-  child=''
+  timeout -s INT -k 10 $((left > 1 ? left : 1)) "$@" >"$said" 2>&1 </dev/null &
+  children+=($!)
+}
+bounded() {
+  local status=0
+  start "$work/said" "$@"
+  wait "${children[0]}" || status=$?
+  children=()
   tail -c 100000 "$work/said" >>"$log"
   [ "$status" -eq 0 ] || note=$(last_word)
   return "$status"
@@ -393,22 +398,40 @@ time_kernels() {
   grep '^times/' "$work/said" >>"$figures"
 }
 
-sanitize() { # TOOL COMMAND...
-  local sanitizer tool=$1 status=0
-  shift
+# Each tool with each program, all at once: it is the host that takes most of the time.
+sanitizer_runs=('memcheck engine' 'memcheck attention' 'memcheck rows' 'memcheck sampling'
+  'memcheck gemm' 'racecheck attention' 'racecheck rows' 'racecheck sampling')
+sanitize() {
+  local sanitizer run tool what i status said clean='' untold='' faulty=''
+  local engine=("$program" replay "${tiny[@]}" --policy vllm-v0-swap --kv-blocks 10 --host-blocks 64
+    --workload 'fixed,prompt=12,output=20,n=8' --max-seqs 8)
   sanitizer=$(command -v compute-sanitizer ||
     compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -n 1)
   [ -n "$sanitizer" ] || { skip 'there is no compute-sanitizer'; return; }
-  [ -x "$1" ] || { skip "there is no $(basename "$1")"; return; }
-  ADAPTIVELLM_GOLDEN=$golden bounded "$sanitizer" --tool "$tool" --error-exitcode 9 "$@" || status=$?
-  if grep -q 'Device not supported' "$work/said"; then
-    skip 'compute-sanitizer does not support this device here'
-  elif [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
-    skip 'not through within its time'
-  else
-    note=$(grep 'SUMMARY' "$work/said" | tail -n 1)
-    return "$status"
-  fi
+  [ -x "$checks" ] || { skip "there is no $(basename "$checks")"; return; }
+  for run in "${sanitizer_runs[@]}"; do
+    read -r tool what <<<"$run"
+    local command=("$checks" "$what")
+    [ "$what" != engine ] || command=("${engine[@]}")
+    ADAPTIVELLM_GOLDEN=$golden \
+      start "$work/$run" "$sanitizer" --tool "$tool" --error-exitcode 9 "${command[@]}"
+  done
+  for i in "${!sanitizer_runs[@]}"; do
+    run=${sanitizer_runs[i]} status=0
+    wait "${children[i]}" || status=$?
+    said=$(grep -E 'SUMMARY|Device not supported' "$work/$run" | tail -n 1)
+    tail -c 10000 "$work/$run" >>"$log"
+    case $status,$said in
+      0,*) clean+=", $run" ;;
+      124,* | 137,*) untold+=", $run (not through within its time)" ;;
+      *'Device not supported'*) untold+=", $run (this device is not supported)" ;;
+      *) faulty+=", $run (${said:-exit status $status})" ;;
+    esac
+  done
+  children=()
+  note="clean: ${clean:2}${untold:+; untold: ${untold:2}}${faulty:+; faulty: ${faulty:2}}"
+  [ -z "$faulty" ] || return 1
+  [ -z "$untold" ] || return 77
 }
 
 # ------------------------------------------------------------ in order of what is worth most
@@ -452,13 +475,7 @@ if step start 60 start_backend; then
 fi
 step logits 120 run_checks models
 step 'logits beside transformers' 120 compare_logits
-step 'memcheck: engine' 120 sanitize memcheck "$program" replay "${tiny[@]}" --policy vllm-v0-swap \
-  --workload 'fixed,prompt=12,output=20,n=8' --kv-blocks 10 --host-blocks 64 --max-seqs 8
-for group in attention sampling rows; do
-  step "racecheck: $group" 120 sanitize racecheck "$checks" "$group"
-  step "memcheck: $group" 120 sanitize memcheck "$checks" "$group"
-done
-step 'memcheck: gemm' 120 sanitize memcheck "$checks" gemm
+step compute-sanitizer 90 sanitize
 
 # A program that was killed leaves its log beside a database; whoever opens that next takes it in.
 for database in "$out"/*.db; do

@@ -19,7 +19,14 @@ cat >"$work/bin/gpu_checks" <<'CHECKS'
 echo 'ok  a case'
 [ "$1" != gemm ] || { echo 'FAILED  a product' && exit 1; }
 CHECKS
-printf '#!/usr/bin/env bash\necho "ERROR SUMMARY: 0 errors"\n' >"$work/bin/compute-sanitizer"
+cat >"$work/bin/compute-sanitizer" <<'SANITIZER'
+#!/usr/bin/env bash
+case $* in
+  *racecheck*attention) echo 'ERROR SUMMARY: 2 errors' && exit 9 ;;
+  *memcheck*rows) echo 'Error: Device not supported' && exit 1 ;;
+  *) echo 'ERROR SUMMARY: 0 errors' ;;
+esac
+SANITIZER
 chmod +x "$work/bin"/*
 
 fail() {
@@ -54,9 +61,8 @@ holds steps.txt "^check gemm${tab}failed.*1 of 2 cases, first: FAILED  a product
 holds steps.txt "^check rows${tab}ok.*1 cases"
 holds steps.txt "^probe${tab}skipped.*there is no none"
 holds steps.txt "^equal tokens${tab}ok.*equal under 3 policies"
-holds steps.txt "^memcheck: engine${tab}ok.*0 errors"
-holds steps.txt "^racecheck: attention${tab}ok.*0 errors"
-[ "$(grep -c "${tab}failed${tab}" "$work/out/steps.txt")" -eq 1 ] || fail 'more than the one failure'
+holds steps.txt "^compute-sanitizer${tab}failed.*clean: memcheck engine, .*; untold: memcheck rows \(this device is not supported\); faulty: racecheck attention \(ERROR SUMMARY: 2 errors\)"
+[ "$(grep -c "${tab}failed${tab}" "$work/out/steps.txt")" -eq 2 ] || fail 'more than the two failures'
 for policy in vllm-v0-recompute vllm-v0-swap vllm-v1 adaptive; do
   holds summary.md "^\| tiny \| rate \| $policy \| request_throughput_per_s \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| [-+][0-9.]+ \|"
 done
@@ -101,6 +107,7 @@ STAND_IN
 } >"$work/bin/stand_in"
 chmod +x "$work/bin/stand_in"
 sed -i '/FAILED/d' "$work/bin/gpu_checks"
+printf '#!/usr/bin/env bash\n' >"$work/bin/compute-sanitizer"
 mv "$work/out" "$work/out.cpu"
 cat >"$work/bin/cuda_probe" <<'PROBE'
 #!/usr/bin/env bash
