@@ -31,7 +31,7 @@ static const char usage[] =
 
 typedef struct options {
     const char *profile, *device, *model, *format, *json, *points;
-    uint32_t tp;
+    uint32_t tp, tp_given; /* 0: not given, and tp 1 */
     bool terms, quiet, help;
 } options;
 
@@ -82,9 +82,10 @@ static int read_options(options *o, int argc, char **argv) {
             o->help = true;
         else if (c == '?')
             return EXIT_MISUSE; /* getopt has said why */
-        else if (!read_count(&o->tp, optarg))
+        else if (!read_count(&o->tp_given, optarg))
             return misuse("--tp is a number from 1 to 1024");
     }
+    o->tp = o->tp_given ? o->tp_given : 1;
     if (o->help) return EXIT_DONE;
     if (!o->profile || !o->device) return misuse("--profile and --device are needed");
     if (o->format && optind == argc) return misuse("--check needs files");
@@ -96,7 +97,7 @@ static int read_options(options *o, int argc, char **argv) {
 static status read_samples(sample **out, size_t *n, const options *o, char *const *files,
                            size_t n_files, errbuf *err) {
     imported all;
-    import_options wanted = {.device = o->device, .model = o->model};
+    import_options wanted = {.device = o->device, .model = o->model, .tp = o->tp_given};
     TRY(profile_read_format(&all, o->format, files, n_files, &wanted, err));
     size_t total = 0;
     for (size_t g = 0; g < all.n_groups; g++) total += all.groups[g].n;
@@ -153,7 +154,7 @@ static status run(const options *o, char *const *files, size_t n_files, errbuf *
 }
 
 int cmd_fit(int argc, char **argv) {
-    options o = {.tp = 1};
+    options o = {0};
     int misused = read_options(&o, argc, argv);
     if (misused != EXIT_DONE) return misused;
     if (o.help) {

@@ -177,9 +177,9 @@ int validate_main(int argc, char **argv) {
     options o = {.run = run_settings_defaults()};
     errbuf err = {0};
     status st = parse_options(&o, argc, argv, &err);
-    int exit_code = st == ST_OK ? EXIT_DONE : st == ST_INVALID ? EXIT_MISUSE : EXIT_FAILED;
     if (o.run.profile) o.run.latency = "measured";
-    if (st == ST_OK && validate(&o, &err) != ST_OK) exit_code = EXIT_FAILED;
-    if (exit_code) fprintf(stderr, "adaptivellm compare: %s\n", err.text);
-    return exit_code;
+    if (st == ST_OK) st = validate(&o, &err);
+    if (st == ST_OK) return EXIT_DONE;
+    fprintf(stderr, "adaptivellm compare: %s\n", err.text);
+    return st == ST_INVALID ? EXIT_MISUSE : EXIT_FAILED;
 }
