@@ -158,8 +158,6 @@ static status print_runs(const options *o, const stored_run *runs, errbuf *err) 
     status st = o->json ? write_json(o->json, runs, o->n_ids, err) : ST_OK;
     if (st || (o->json && strcmp(o->json, "-") == 0)) return st;
     compare_print_table(stdout, runs, o->n_ids, &o->view);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return fail(err, ST_IO, "the table cannot be written: %s", strerror(errno));
     return ST_OK;
 }
 

@@ -23,8 +23,10 @@ static const struct {
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 static void print_usage(FILE *out) {
-    fprintf(out, "usage: adaptivellm COMMAND [OPTION...]\n\n"
-                 "Simulates LLM serving under KV-cache memory pressure.\n\n");
+    fprintf(out,
+            "usage: adaptivellm COMMAND [OPTION...]\n\n"
+            "Serves LLM requests under KV-cache memory pressure: simulated, or computed on\n"
+            "the CPU or a GPU, under the same policies.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].text);
     fprintf(out, "\n`adaptivellm COMMAND --help` explains one command.\n");
@@ -40,8 +42,7 @@ static int unknown_command(const char *word) {
     return EXIT_MISUSE;
 }
 
-int main(int argc, char **argv) {
-    gsl_set_error_handler_off(); /* GSL's default handler aborts */
+static int run(int argc, char **argv) {
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_MISUSE;
@@ -57,4 +58,12 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (strcmp(argv[1], commands[i].name) == 0) return commands[i].run(argc - 1, argv + 1);
     return unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv) {
+    gsl_set_error_handler_off(); /* GSL's default handler aborts */
+    int exit_code = run(argc, argv);
+    if (exit_code != EXIT_DONE || (fflush(stdout) == 0 && !ferror(stdout))) return exit_code;
+    fprintf(stderr, "adaptivellm: standard output could not be written to its end\n");
+    return EXIT_FAILED;
 }

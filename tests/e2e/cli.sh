@@ -41,6 +41,27 @@ expect 0 devices
 said '^h200 ' && said '^rtx-pro-6000 '
 expect 0 models
 said '^llama-3-8b ' && said '^opt-13b '
+for list in devices models; do
+  expect 2 "$list" all
+  said "'all'"
+  "$program" "$list" --json >"$work/list.json"
+  expect 0 "$list"
+  python3 -c 'import json, sys
+table = [line.split()[0] for line in open(sys.argv[2]) if line[0].islower()]
+names = [entry["name"] for entry in json.load(open(sys.argv[1]))]
+assert len(names) > 5 and set(names) <= set(table), (names, table)' "$work/list.json" "$work/said"
+  got=0
+  "$program" "$list" --json 2>"$work/said" >/dev/full || got=$?
+  [ "$got" -eq 1 ] || { echo "$list --json >/dev/full: exit $got instead of 1" >&2 && exit 1; }
+done
+
+# Progress is for terminals.
+script -qec "$program replay --workload fixed,n=200000 --rate 1000" /dev/null >"$work/terminal" </dev/null
+grep -qE '\[#+\.*\] +[0-9]+ %  [0-9]+ of 200000 requests' "$work/terminal" || {
+  echo 'no progress on a terminal:' >&2 && cat "$work/terminal" >&2 && exit 1
+}
+expect 0 replay --workload fixed,n=20000 --rate 1000
+! grep -q $'\r' "$work/said" || { echo 'progress where there is no terminal' >&2 && exit 1; }
 
 expect 0 models init --help
 said '^usage: adaptivellm models init'
