@@ -7,11 +7,17 @@
 #include "device_spec.h"
 
 static void print_usage(FILE *out) {
-    fprintf(out, "usage: adaptivellm devices [--json]\n\n"
-                 "Lists the devices that can be simulated, with the limits that their times\n"
-                 "follow from. Sources stand in base/core/device_spec.c.\n\n"
-                 "  --json   print an array of objects, values in SI units\n"
-                 "  --help   print this\n");
+    fprintf(
+        out,
+        "usage: adaptivellm devices [--json]\n\n"
+        "Lists the devices that can be simulated, with the limits that their times\n"
+        "follow from. Sources stand in base/core/device_spec.c. Another device is one\n"
+        "of these with other limits: --device FILE.json, with the keys of --json, as in\n"
+        "\n"
+        "  {\"like\": \"h100-80g\", \"name\": \"h20\", \"n_sms\": 78, \"peak_flops\": 148e12,\n"
+        "   \"memory_bytes\": 102.6e9, \"memory_bytes_per_s\": 4.0e12}\n\n"
+        "  --json   print an array of objects, values in SI units\n"
+        "  --help   print this\n");
 }
 
 static void print_table(const device_spec *devices, size_t n) {

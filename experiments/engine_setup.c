@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "algorithm_cache.h"
@@ -12,12 +11,12 @@
 #include "cuda_executor.h"
 #include "memory_check.h"
 #include "model.h"
+#include "model_dir.h"
 
 static const double GIB = 1024.0 * 1024 * 1024;
 
 struct engine_setup {
-    char *dir; /* of the model; NULL: random weights of a named shape */
-    char *name;
+    model_dir *dir; /* NULL: random weights of a named shape */
     bool on_cuda;
     bool random; /* weights */
     bool half;   /* fp16 on a CUDA device, else bf16 */
@@ -29,15 +28,6 @@ struct engine_setup {
 
 bool engine_setup_is_device(const char *name) {
     return strcmp(name, CPU_DEVICE) == 0 || strcmp(name, CUDA_DEVICE) == 0;
-}
-
-/* The last part of a path; to be freed. */
-static char *last_part(const char *path) {
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    size_t first = n;
-    while (first > 0 && path[first - 1] != '/') first--;
-    return strndup(path + first, n - first);
 }
 
 /* Rates are the orders of magnitude of a processor. Nothing is simulated by them alone:
@@ -71,19 +61,16 @@ static status describe_cuda(device_spec *out, bool computes, errbuf *err) {
     return ST_OK;
 }
 
-static bool is_directory(const char *path) {
-    struct stat about;
-    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
 static status read_shape(engine_setup *s, const char *given, const char *device, errbuf *err) {
     const model_spec *named = s->random ? model_spec_find(given) : NULL;
+    uint32_t bytes_per_value = s->on_cuda ? 2 : sizeof(float);
     if (named) {
         model_config_of_spec(&s->shape, named);
-    } else if (is_directory(given)) {
-        s->dir = strdup(given);
-        if (!s->dir) return fail(err, ST_NO_MEMORY, "out of memory");
-        TRY(model_config_read(&s->shape, given, err));
+        model_config_spec(&s->spec, &s->shape, named->name, bytes_per_value);
+    } else if (is_model_dir(given)) {
+        TRY(model_dir_open(&s->dir, given, bytes_per_value, err));
+        s->shape = s->dir->config;
+        s->spec = s->dir->spec;
     } else if (s->on_cuda && !s->random && model_spec_find(given)) {
         return fail(err, ST_INVALID,
                     "--model %s is a shape without weights: give a directory, or --weights "
@@ -93,8 +80,7 @@ static status read_shape(engine_setup *s, const char *given, const char *device,
         return fail(err, ST_INVALID, "--model %s is no directory; device %s needs one", given,
                     device);
     }
-    s->name = last_part(given);
-    return s->name ? ST_OK : fail(err, ST_NO_MEMORY, "out of memory");
+    return ST_OK;
 }
 
 static status read_options(engine_setup *s, const run_settings *o, errbuf *err) {
@@ -112,7 +98,6 @@ static status build(engine_setup *s, const char *device, const run_settings *o, 
     TRY(read_shape(s, o->model, device, err));
     /* Where nothing is said, as the weights are; bf16 where they are wider. */
     s->half = o->dtype ? strcmp(o->dtype, "fp16") == 0 : s->shape.dtype == TENSOR_F16;
-    model_config_spec(&s->spec, &s->shape, s->name, s->on_cuda ? 2 : sizeof(float));
     if (s->on_cuda) return describe_cuda(&s->device, strcmp(o->backend, CUDA_DEVICE) == 0, err);
     s->device = describe_machine();
     return ST_OK;
@@ -133,8 +118,7 @@ status engine_setup_open(engine_setup **out, const char *device, const run_setti
 void engine_setup_close(engine_setup *s) {
     if (!s) return;
     model_close(s->model);
-    free(s->dir);
-    free(s->name);
+    model_dir_close(s->dir);
     free(s);
 }
 
@@ -179,7 +163,7 @@ static engine_config common_config(const scheduler_config *k, const run_settings
 static status make_cpu(executor *out, engine_setup *s, const scheduler_config *k,
                        const run_settings *o, output_log *outputs, errbuf *err) {
     TRY(check_memory(s, k, err));
-    if (!s->model) TRY(model_open(&s->model, s->dir, false, err));
+    if (!s->model) TRY(model_open(&s->model, s->dir->path, false, err));
     const cpu_executor_config config = {
         .model = s->model, .n_threads = o->threads, .common = common_config(k, o, outputs)};
     return cpu_executor_create(out, &config, err);
@@ -187,7 +171,7 @@ static status make_cpu(executor *out, engine_setup *s, const scheduler_config *k
 
 static status make_cuda(executor *out, engine_setup *s, const scheduler_config *k,
                         const run_settings *o, output_log *outputs, errbuf *err) {
-    if (!s->model && !s->random) TRY(model_open(&s->model, s->dir, false, err));
+    if (!s->model && !s->random) TRY(model_open(&s->model, s->dir->path, false, err));
     cuda_executor_config config = {
         .weights = s->model,
         .shape = s->model ? model_config_of(s->model) : &s->shape,

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_file.h"
 #include "engine_setup.h"
 #include "latency_analytic.h"
 #include "measured_source.h"
+#include "model_dir.h"
 #include "nearest.h"
 #include "virtual_device.h"
 
@@ -19,6 +21,9 @@ static const double MEMORY_SHARE = 0.9, WORKSPACE_GIB = 1;
 static const double CPU_POOL_GIB = 1;
 enum { CPU_BATCHED_TOKENS = 2048 };
 
+/* Weights and KV of a model that is simulated from its config.json: bf16 or fp16. */
+enum { SIMULATED_VALUE_BYTES = 2 };
+
 /* What a virtual device takes. */
 static const double NOISE_MAX = 0.2;
 
@@ -29,22 +34,35 @@ static status unknown_name(const char *kind, const char *name, const char *const
                 name, nearest_hint(hint, name, names, n), kind);
 }
 
-static status find_device(const device_spec **out, const char *name, errbuf *err) {
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), n_end = strlen(end);
+    return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+static status find_device(run_setup *s, const char *name, errbuf *err) {
     const char *names[64];
     size_t n;
     const device_spec *all = device_specs(&n);
     for (size_t i = 0; i < n; i++) names[i] = all[i].name;
-    *out = device_spec_find(name);
-    return *out ? ST_OK : unknown_name("device", name, names, n, err);
+    s->device = device_spec_find(name);
+    if (s->device) return ST_OK;
+    if (!ends_with(name, ".json")) return unknown_name("device", name, names, n, err);
+    TRY(device_file_open(&s->device_file, name, err));
+    s->device = device_file_spec(s->device_file);
+    return ST_OK;
 }
 
-static status find_model(const model_spec **out, const char *name, errbuf *err) {
+static status find_model(run_setup *s, const char *name, errbuf *err) {
     const char *names[64];
     size_t n;
     const model_spec *all = model_specs(&n);
     for (size_t i = 0; i < n; i++) names[i] = all[i].name;
-    *out = model_spec_find(name);
-    return *out ? ST_OK : unknown_name("model", name, names, n, err);
+    s->model = model_spec_find(name);
+    if (s->model) return ST_OK;
+    if (!is_model_dir(name)) return unknown_name("model", name, names, n, err);
+    TRY(model_dir_open(&s->model_dir, name, SIMULATED_VALUE_BYTES, err));
+    s->model = &s->model_dir->spec;
+    return ST_OK;
 }
 
 static bool is_cpu(const run_setup *s) {
@@ -203,8 +221,8 @@ static status check_policy(const policy *p, const run_settings *o, errbuf *err) 
 static status find_specs(run_setup *s, const run_settings *o, errbuf *err) {
     const char *device = computes(o) ? o->backend : o->device;
     if (!engine_setup_is_device(device)) {
-        TRY(find_device(&s->device, o->device, err));
-        return find_model(&s->model, o->model, err);
+        TRY(find_device(s, o->device, err));
+        return find_model(s, o->model, err);
     }
     if (!o->has_model)
         return fail(err, ST_INVALID,
@@ -293,6 +311,8 @@ void run_setup_finish(run_setup *s) {
     if (s->latency.destroy) s->latency.destroy(s->latency.context);
     step_times_finish(&s->recorded);
     engine_setup_close(s->engine);
+    device_file_close(s->device_file);
+    model_dir_close(s->model_dir);
 }
 
 status run_setup_executor(executor *out, const run_setup *s, const run_settings *o,

@@ -7,18 +7,22 @@
 #include "scheduler.h"
 #include "step_times.h"
 
+typedef struct device_file device_file;
 typedef struct engine_setup engine_setup;
+typedef struct model_dir model_dir;
 typedef struct output_log output_log;
 
 typedef struct run_setup {
     const device_spec *device;
     const model_spec *model;
     scheduler_config config;
-    uint64_t block_bytes;   /* of a KV block on one of the tensor-parallel devices */
-    latency_source latency; /* all NULL where nothing is simulated, or recorded steps are */
-    engine_setup *engine;   /* of device cpu or cuda, or NULL */
-    step_times recorded;    /* to be replayed */
-    output_log *outputs;    /* borrowed: where the executor's tokens go, or NULL */
+    uint64_t block_bytes;     /* of a KV block on one of the tensor-parallel devices */
+    latency_source latency;   /* all NULL where nothing is simulated, or recorded steps are */
+    engine_setup *engine;     /* of device cpu or cuda, or NULL */
+    device_file *device_file; /* of a device that is not listed, or NULL */
+    model_dir *model_dir;     /* of a simulated model that is not listed, or NULL */
+    step_times recorded;      /* to be replayed */
+    output_log *outputs;      /* borrowed: where the executor's tokens go, or NULL */
     slo_limits slo;
     double slowdown, slow_from_s; /* of the simulated device */
     double noise; /* as asked for, else that of the samples of a measured device */

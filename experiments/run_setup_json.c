@@ -48,6 +48,8 @@ char *run_setup_json(const run_setup *s, const run_settings *o) {
         "max_model_len", (json_int_t)c->max_model_len, "noise", s->noise, "drift",
         text_or_null(o->drift), "horizon", c->horizon_max > 1, "slo", text_or_null(o->slo),
         "policy", c->policy.row->name, "policy_settings", policy_settings_json);
+    if (s->device_file) json_object_set_new(all, "device_file", json_string(o->device));
+    if (s->model_dir) json_object_set_new(all, "model_dir", json_string(o->model));
     if (o->pad_tokens)
         json_object_set_new(all, "pad_tokens", json_integer((json_int_t)o->pad_tokens));
     if (o->link_gbs > 0) json_object_set_new(all, "link_gbs", json_real(o->link_gbs));
