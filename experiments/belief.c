@@ -7,11 +7,26 @@
 
 static const double OFF = 0.02; /* an error that counts as off the mark */
 
+/* Half widths of the fit's 90 % interval by which its factor changes with the device. With the
+ * batches alone it changes by up to two. */
+static const double BEYOND_FIT = 3;
+
+/* Observations after an alarm of the predictor's, by which its factor is a mean again. */
+enum { SETTLING = 8 };
+
 /* Mean of relative errors. */
 typedef struct mean_error {
     double sum;
     uint64_t n;
 } mean_error;
+
+/* The predictor is alarmed by the device, but also where its fits are off for a while: batches
+ * in a row are alike. The device has changed if the factor is another one afterwards. */
+typedef struct drift_watch {
+    double factor; /* when it last changed; 0 stands for 1 */
+    uint32_t n_left;
+    noticed_drift since; /* the alarm, while n_left > 0 */
+} drift_watch;
 
 struct belief {
     fitted_model *model;
@@ -19,6 +34,7 @@ struct belief {
     mean_error iterations, recomputes, copies;
     double window[BELIEF_WINDOW], window_sum;
     uint64_t n_off, n_drifts;
+    drift_watch iteration_watch, copy_watch[N_LINK_DIRECTIONS];
     noticed_drift drifts[BELIEF_DRIFTS_MAX];
 };
 
@@ -66,9 +82,21 @@ static void slide_window(belief *b, double error) {
     if (b->iterations.n + 1 >= BELIEF_WINDOW && b->window_sum > OFF * BELIEF_WINDOW) b->n_off++;
 }
 
-static void note_drift(belief *b, double t_s, bool of_copies) {
-    if (b->n_drifts < BELIEF_DRIFTS_MAX)
-        b->drifts[b->n_drifts] = (noticed_drift){t_s, b->iterations.n, of_copies};
+/* now: time and place; believed: what the predictor says after this observation, fitted: what
+ * its fits do. */
+static void watch(belief *b, drift_watch *w, bool alarmed, noticed_drift now, cost believed,
+                  cost fitted) {
+    if (alarmed) {
+        if (w->n_left == 0) w->since = now;
+        w->n_left = SETTLING;
+        return;
+    }
+    if (w->n_left == 0 || --w->n_left > 0) return;
+    double before = w->factor > 0 ? w->factor : 1, factor = believed.s / fitted.s;
+    double least = BEYOND_FIT * (fitted.high_s / fitted.s - 1);
+    if (fabs(factor / before - 1) <= fmax(least, OFF)) return;
+    w->factor = w->since.factor = factor;
+    if (b->n_drifts < BELIEF_DRIFTS_MAX) b->drifts[b->n_drifts] = w->since;
     b->n_drifts++;
 }
 
@@ -77,8 +105,10 @@ static void compare(belief *b, const batch_shape *batch, double measured_s, doub
     double error = fabs(predicted_s / measured_s - 1);
     slide_window(b, error);
     add_error(&b->iterations, error);
-    if (b->costs.observe_iteration(b->costs.context, batch, measured_s))
-        note_drift(b, t_s, false);
+    bool alarmed = b->costs.observe_iteration(b->costs.context, batch, measured_s);
+    noticed_drift now = {.t_s = t_s, .iteration = b->iterations.n};
+    watch(b, &b->iteration_watch, alarmed, now, b->costs.iteration(b->costs.context, batch),
+          fitted_model_iteration(b->model, batch));
 }
 
 /* The same estimate of the truth as of the belief: an iteration with and without the tokens. */
@@ -105,13 +135,13 @@ void belief_iterated(belief *b, const iteration_span *span) {
     }
 }
 
-static double copy_s(const belief *b, const copy_in_flight *c, copy_load load) {
-    return b->costs.copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, load).s;
+static cost copy_cost(const belief *b, const copy_in_flight *c, copy_load load) {
+    return b->costs.copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, load);
 }
 
 double belief_predict_copy(const belief *b, const copy_in_flight *c) {
     if (!fitted_model_has_copy(b->model, c->direction)) return NAN;
-    return copy_s(b, c, c->load);
+    return copy_cost(b, c, c->load).s;
 }
 
 /* The error counts what was not known at submission. What is learnt must not: the time that the
@@ -121,11 +151,13 @@ void belief_copied(belief *b, const copy_in_flight *c, double busy_share, double
     if (isnan(c->predicted_s) || measured_s <= 0) return;
     add_error(&b->copies, fabs(c->predicted_s / measured_s - 1));
     const copy_load both = {true, c->load.compute}, alone = {false, c->load.compute};
-    double slower = copy_s(b, c, both) / copy_s(b, c, alone);
+    double slower = copy_cost(b, c, both).s / copy_cost(b, c, alone).s;
     double alone_s = measured_s * (1 - busy_share + busy_share / slower);
-    if (b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks, c->n_segments, alone,
-                              alone_s))
-        note_drift(b, t_s, true);
+    bool alarmed = b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks,
+                                         c->n_segments, alone, alone_s);
+    noticed_drift now = {.t_s = t_s, .iteration = b->iterations.n, .of_copies = true};
+    watch(b, &b->copy_watch[c->direction], alarmed, now, copy_cost(b, c, alone),
+          fitted_model_copy(b->model, c->direction, c->n_blocks, c->n_segments, alone));
 }
 
 static void set(run_figures *f, figure_id id, const mean_error *m) {

@@ -1,8 +1,8 @@
 /* belief.h - what the predictor said during a run, beside what then happened.
  *
  * Every iteration is predicted before it is compared, every asynchronous copy when it is
- * submitted; then the predictor learns from it, as it does when a policy asks it. Drifts that
- * it detects are kept with their time. */
+ * submitted; then the predictor learns from it, as it does when a policy asks it. Changes of
+ * the device that its fits cannot be off by are kept with their time. */
 #ifndef BELIEF_H
 #define BELIEF_H
 
@@ -15,6 +15,7 @@ typedef struct noticed_drift {
     double t_s;
     uint64_t iteration;
     bool of_copies; /* not of iterations */
+    double factor;  /* of the fitted times, since then */
 } noticed_drift;
 
 enum { BELIEF_DRIFTS_MAX = 64, BELIEF_WINDOW = 50 };

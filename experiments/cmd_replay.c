@@ -175,9 +175,9 @@ static void print_belief(const belief *b) {
            "%llu\n",
            BELIEF_WINDOW, (unsigned long long)belief_n_off(b), (unsigned long long)n_all);
     for (uint32_t i = 0; i < n; i++)
-        printf("    at %.3f s, iteration %llu%s\n", drifts[i].t_s,
-               (unsigned long long)drifts[i].iteration,
-               drifts[i].of_copies ? ", of copies" : "");
+        printf("    at %.3f s, iteration %llu: %s take %.3f times what was fitted\n",
+               drifts[i].t_s, (unsigned long long)drifts[i].iteration,
+               drifts[i].of_copies ? "copies" : "iterations", drifts[i].factor);
 }
 
 /* Figures on JSON's standard output must stay alone there. */

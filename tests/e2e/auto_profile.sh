@@ -57,6 +57,17 @@ expect 0 "${run[@]}" --profile fits.db --log still.log
 says 0
 cmp memory.log still.log
 
+# --- a device that slows down is noticed, batches that the fits are off by are not
+for noise in 0 0.005 0.02; do
+  steady=(replay --workload sharegpt,n=1000 --rate 8 --max-seqs 128 --model llama-2-7b
+    --auto-profile --noise "$noise")
+  expect 0 "${steady[@]}"
+  said 'drifts noticed: 0$'
+  expect 0 "${steady[@]}" --drift 1.15@60
+  said 'drifts noticed: 1$'
+  said '^ +at 60\.[0-9]+ s, iteration [0-9]+: iterations take 1\.1[0-9]+ times what was fitted$'
+done
+
 # --- two at once into one database
 "$program" "${run[@]}" --quiet --profile both.db --log one.log &
 other=$!
