@@ -21,14 +21,15 @@ struct metrics {
     bool has_slo;
     uint32_t n_device_blocks;
     histogram *distributions[N_DISTRIBUTIONS];
-    uint64_t n_finished, n_rejected, n_within_slo;
+    uint64_t n_finished, n_rejected, n_unfinished, n_within_slo;
     uint64_t n_prompt_tokens, n_output_tokens; /* of finished requests */
     uint64_t n_preemptions, n_out_blocks, n_in_blocks, n_back_blocks;
     uint64_t n_recomputed, n_iterations;
     double stall_swap_s, stall_recompute_s;
-    double used_block_s;  /* integral of held device blocks over time */
-    double sum_x, sum_x2; /* of Jain's index */
-    int64_t first_arrival_ns, last_end_ns;
+    double used_block_s;                      /* integral of held device blocks over time */
+    double sum_x, sum_x2;                     /* of Jain's index */
+    int64_t first_arrival_ns, last_finish_ns; /* of requests that were not rejected */
+    int64_t last_busy_ns;                     /* end of an iteration or a copy */
 };
 
 static double *slo_limit(slo_limits *l, const char *name) {
@@ -129,10 +130,15 @@ void metrics_planned(metrics *m, const plan *p) {
         *blocks_of(m, &p->copies[i]) += p->copies[i].n_pairs;
 }
 
+static void note_latest(int64_t *latest_ns, int64_t now_ns) {
+    if (now_ns > *latest_ns) *latest_ns = now_ns;
+}
+
 void metrics_iterated(metrics *m, const iteration_span *span) {
     const completion *c = span->completion;
     const plan *p = span->plan;
     book_gaps(m, span);
+    note_latest(&m->last_busy_ns, c->end_ns[c->n_iterations - 1]);
     int64_t start_ns = c->start_ns;
     for (uint32_t i = 0; i < c->n_iterations; i++) {
         m->used_block_s += (double)(m->n_device_blocks - span->n_free_device[i]) *
@@ -143,6 +149,10 @@ void metrics_iterated(metrics *m, const iteration_span *span) {
     for (uint32_t i = 0; i < p->n_chunks; i++) m->n_recomputed += p->chunks[i].n_recomputed;
     m->stall_swap_s += c->ordered_copy_s;
     m->stall_recompute_s += c->recompute_s;
+}
+
+void metrics_copied(metrics *m, int64_t now_ns) {
+    note_latest(&m->last_busy_ns, now_ns);
 }
 
 static bool keeps_slo(const metrics *m, const request_result *r, double weighted) {
@@ -173,12 +183,20 @@ static void book_finished(metrics *m, const request_result *r) {
     if (m->has_slo) m->n_within_slo += keeps_slo(m, r, weighted);
 }
 
+static void note_arrival(metrics *m, const sequence *s) {
+    if (s->req.arrival_ns < m->first_arrival_ns) m->first_arrival_ns = s->req.arrival_ns;
+}
+
+void metrics_unfinished(metrics *m, const sequence *s) {
+    note_arrival(m, s);
+    m->n_unfinished++;
+}
+
 status metrics_ended(metrics *m, request_result *out, const sequence *s,
                      request_outcome outcome, int64_t now_ns) {
     double solo_s = NAN;
     if (outcome == REQUEST_FINISHED && m->solo)
         TRY(solo_service_s(m->solo, &solo_s, s->req.n_prompt, s->n_output));
-    if (s->req.arrival_ns < m->first_arrival_ns) m->first_arrival_ns = s->req.arrival_ns;
     *out =
         (request_result){.id = s->req.id,
                          .n_prompt = s->req.n_prompt,
@@ -194,7 +212,8 @@ status metrics_ended(metrics *m, request_result *out, const sequence *s,
         m->n_rejected++;
         return ST_OK;
     }
-    if (now_ns > m->last_end_ns) m->last_end_ns = now_ns;
+    note_arrival(m, s);
+    note_latest(&m->last_finish_ns, now_ns);
     book_finished(m, out);
     return ST_OK;
 }
@@ -217,10 +236,9 @@ static void set_distribution(run_figures *f, figure_id mean, const histogram *h)
     set(f, mean + 4, histogram_max(h));
 }
 
-static void set_rates(const metrics *m, run_figures *f, const executor_usage *usage,
-                      int64_t now_ns) {
+static void set_rates(const metrics *m, run_figures *f, const executor_usage *usage) {
     if (m->n_finished == 0) return;
-    double makespan_s = seconds(m->last_end_ns - m->first_arrival_ns);
+    double makespan_s = seconds(m->last_finish_ns - m->first_arrival_ns);
     set(f, FIG_makespan_s, makespan_s);
     set(f, FIG_request_throughput_per_s, (double)m->n_finished / makespan_s);
     set(f, FIG_output_throughput_tokens_per_s, (double)m->n_output_tokens / makespan_s);
@@ -229,20 +247,20 @@ static void set_rates(const metrics *m, run_figures *f, const executor_usage *us
     if (m->solo)
         set(f, FIG_jain_fairness, m->sum_x * m->sum_x / ((double)m->n_finished * m->sum_x2));
     /* Of a run that stopped early, what came after the last finish counts, too. */
-    double elapsed_s = seconds(now_ns - m->first_arrival_ns);
+    double elapsed_s = seconds(m->last_busy_ns - m->first_arrival_ns);
     set(f, FIG_kv_utilization_mean, m->used_block_s / (elapsed_s * m->n_device_blocks));
     set(f, FIG_compute_busy_fraction, usage->compute_s / elapsed_s);
     set(f, FIG_copy_busy_fraction, usage->link_s / elapsed_s);
 }
 
 void metrics_figures(const metrics *m, run_figures *out, const executor_usage *usage,
-                     int64_t now_ns, uint64_t n_hit_tokens, double wall_s) {
+                     uint64_t n_hit_tokens, double wall_s) {
     *out = (run_figures){{0}, {0}};
-    uint64_t n_requests = m->n_finished + m->n_rejected;
+    uint64_t n_requests = m->n_finished + m->n_rejected + m->n_unfinished;
     set(out, FIG_n_requests, (double)n_requests);
     set(out, FIG_n_finished, (double)m->n_finished);
     set(out, FIG_n_rejected, (double)m->n_rejected);
-    set_rates(m, out, usage, now_ns);
+    set_rates(m, out, usage);
     if (m->has_slo && n_requests)
         set(out, FIG_slo_attainment, (double)m->n_within_slo / (double)n_requests);
     set(out, FIG_n_preemptions, (double)m->n_preemptions);

@@ -11,7 +11,9 @@
  *   TTFT                 first token - arrival
  *   ITL                  gap between two neighbouring output tokens, preemptions included
  *   TPOT                 (last token - first token) / (outputs - 1); none for one output
- *   makespan             last finish - first arrival; throughputs are finished / makespan
+ *   makespan             last finish - first arrival of what was not rejected; throughputs are
+ *                        finished / makespan
+ *   busy, KV use         from that arrival to the end of the last iteration or copy
  *   Jain's index         (sum x)^2 / (n sum x^2) over x = 1 / weighted turnaround
  *   SLO attainment       share of all requests that finished within every limit
  *   stalled by swaps     time the compute stream spent on ordered copies
@@ -56,15 +58,21 @@ void metrics_planned(metrics *m, const plan *p);
 
 void metrics_iterated(metrics *m, const iteration_span *span);
 
+/* A copy beside the iterations has ended. */
+void metrics_copied(metrics *m, int64_t now_ns);
+
 /* Books a request that ended and writes what it came to. ST_NO_MEMORY. */
 MUST_USE status metrics_ended(metrics *m, request_result *out, const sequence *s,
                               request_outcome outcome, int64_t now_ns);
 
+/* Books a request that the run stopped before. */
+void metrics_unfinished(metrics *m, const sequence *s);
+
 /* Requests that ended so far, in any way. */
 uint64_t metrics_n_ended(const metrics *m);
 
-/* All figures of what was booked by now_ns. n_hit_tokens is the prefix cache's. */
+/* All figures of what was booked. n_hit_tokens is the prefix cache's. */
 void metrics_figures(const metrics *m, run_figures *out, const executor_usage *usage,
-                     int64_t now_ns, uint64_t n_hit_tokens, double wall_s);
+                     uint64_t n_hit_tokens, double wall_s);
 
 #endif

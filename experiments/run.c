@@ -232,6 +232,7 @@ static void on_copied(void *context, const completion *c) {
     run *r = context;
     copy_in_flight copy;
     double busy_share;
+    metrics_copied(r->metrics, c->now_ns);
     if (!copy_ledger_completed(&r->copies, &copy, &busy_share, c->copy_id, c->now_ns)) return;
     if (r->belief)
         belief_copied(r->belief, &copy, busy_share, c->copy_s, (double)c->now_ns * 1e-9);
@@ -250,33 +251,37 @@ static void book_figures(run *r) {
     executor_usage usage;
     r->executor.usage(r->executor.context, &usage);
     r->host_step_s = usage.n_submitted > 0 ? usage.host_s / (double)usage.n_submitted : NAN;
-    metrics_figures(r->metrics, &r->figures, &usage, r->executor.now_ns(r->executor.context),
-                    scheduler_n_hit_tokens(r->scheduler), r->wall_s);
+    metrics_figures(r->metrics, &r->figures, &usage, scheduler_n_hit_tokens(r->scheduler),
+                    r->wall_s);
     if (r->belief) belief_figures(r->belief, &r->figures);
     /* What a recompute really added is known in a simulation alone; elsewhere the estimate is
      * the belief's own. */
     if (!r->setup.latency.iteration_s) r->figures.known[FIG_predictor_mape_recompute] = false;
 }
 
-/* Requests that had arrived when the run stopped early get their rows, too. */
+static void store_unfinished(run *r, const sequence *s) {
+    request_row row = {.request_id = s->req.id,
+                       .arrival_s = (double)s->req.arrival_ns * 1e-9,
+                       .first_scheduled_s =
+                           s->has_run ? (double)s->first_scheduled_ns * 1e-9 : NAN,
+                       .first_token_s = s->n_output ? (double)s->first_token_ns * 1e-9 : NAN,
+                       .finish_s = NAN,
+                       .solo_s = NAN,
+                       .n_prompt = s->req.n_prompt,
+                       .n_output = s->n_output,
+                       .n_preemptions = s->n_preemptions,
+                       .outcome = REQUEST_UNFINISHED};
+    errbuf err = {0};
+    keep_failure(r, store_add_request(r->stored, &row, &err), err.text);
+}
+
+/* Requests that had arrived when the run stopped early count, too. */
 static void keep_unfinished(run *r) {
     const sequence_table *t = scheduler_table(r->scheduler);
-    for (uint32_t id = 0; id < t->n_touched && r->stored; id++) {
-        const sequence *s = &t->seqs[id];
-        if (s->state == SEQ_UNUSED) continue;
-        request_row row = {
-            .request_id = s->req.id,
-            .arrival_s = (double)s->req.arrival_ns * 1e-9,
-            .first_scheduled_s = s->has_run ? (double)s->first_scheduled_ns * 1e-9 : NAN,
-            .first_token_s = s->n_output ? (double)s->first_token_ns * 1e-9 : NAN,
-            .finish_s = NAN,
-            .solo_s = NAN,
-            .n_prompt = s->req.n_prompt,
-            .n_output = s->n_output,
-            .n_preemptions = s->n_preemptions,
-            .outcome = REQUEST_UNFINISHED};
-        errbuf err = {0};
-        keep_failure(r, store_add_request(r->stored, &row, &err), err.text);
+    for (uint32_t id = 0; id < t->n_touched; id++) {
+        if (t->seqs[id].state == SEQ_UNUSED) continue;
+        metrics_unfinished(r->metrics, &t->seqs[id]);
+        if (r->stored) store_unfinished(r, &t->seqs[id]);
     }
 }
 

@@ -12,7 +12,7 @@ typedef struct prefix_sums {
 struct solo_times {
     latency_source latency;
     uint32_t budget;
-    prefix_sums chunks;  /* prefill of i full chunks */
+    prefix_sums chunks;  /* prefill of i full chunks, which sample nothing */
     prefix_sums decodes; /* decodes at contexts 0 .. i - 1 */
 };
 
@@ -37,9 +37,9 @@ static double iteration_s(const solo_times *t, const batch_shape *b) {
     return t->latency.iteration_s(t->latency.context, b);
 }
 
-static double chunk_s(const solo_times *t, uint32_t n_before, uint32_t n) {
+static double chunk_s(const solo_times *t, uint32_t n_before, uint32_t n, bool samples) {
     batch_shape b = {0};
-    batch_shape_add_chunk(&b, n_before, n, true);
+    batch_shape_add_chunk(&b, n_before, n, samples);
     return iteration_s(t, &b);
 }
 
@@ -50,7 +50,7 @@ static double decode_s(const solo_times *t, uint32_t context) {
 }
 
 static double full_chunk_s(const solo_times *t, uint32_t i) {
-    return chunk_s(t, i * t->budget, t->budget);
+    return chunk_s(t, i * t->budget, t->budget, false);
 }
 
 /* Makes sums up to [0, n] of what each entry costs. */
@@ -71,10 +71,9 @@ static status extend(solo_times *t, prefix_sums *p, uint32_t n,
 
 status solo_service_s(solo_times *t, double *out, uint32_t n_prompt, uint32_t n_output) {
     assert(n_prompt > 0 && n_output > 0);
-    uint32_t n_full = n_prompt / t->budget, n_rest = n_prompt % t->budget;
+    uint32_t n_full = (n_prompt - 1) / t->budget, n_before = n_full * t->budget;
     TRY(extend(t, &t->chunks, n_full, full_chunk_s));
-    double s = t->chunks.sum[n_full];
-    if (n_rest > 0) s += chunk_s(t, n_prompt - n_rest, n_rest);
+    double s = t->chunks.sum[n_full] + chunk_s(t, n_before, n_prompt - n_before, true);
     /* The token after k outputs attends to n_prompt + k tokens, itself included. */
     TRY(extend(t, &t->decodes, n_prompt + n_output, decode_s));
     *out = s + t->decodes.sum[n_prompt + n_output] - t->decodes.sum[n_prompt + 1];

@@ -26,7 +26,8 @@ typedef struct virtual_device {
     uint64_t n_iterations; /* of the whole run: the index of the noise */
     uint32_t n_done;       /* of the plan */
     int64_t end_ns[HORIZON_MAX];
-    double compute_s, ordered_s; /* busy so far */
+    int64_t compute_ns; /* busy so far; rounded as the clock is, so that it is never more */
+    double ordered_s;
 } virtual_device;
 
 static double noisy(const virtual_device *d, double seconds, uint64_t stream, uint64_t index) {
@@ -97,8 +98,10 @@ static status submit(void *context, const plan *p, errbuf *err) {
 
 static void start_iteration(virtual_device *d) {
     double s = iteration_s(d, &d->shape);
-    if (d->computes) s = noisy(d, s, STREAM_ITERATION, d->n_iterations++);
-    d->compute_s += s;
+    if (d->computes) {
+        s = noisy(d, s, STREAM_ITERATION, d->n_iterations++);
+        d->compute_ns += to_ns(s);
+    }
     if (d->n_done == 0) {
         s += d->ordered_copy_s;
         d->ordered_s += d->ordered_copy_s;
@@ -174,7 +177,8 @@ static int64_t now_ns(void *context) {
 
 static void usage(void *context, executor_usage *out) {
     const virtual_device *d = context;
-    *out = (executor_usage){.compute_s = d->compute_s, .link_s = d->ordered_s + d->link.busy_s};
+    *out = (executor_usage){.compute_s = (double)d->compute_ns * 1e-9,
+                            .link_s = d->ordered_s + d->link.busy_s};
 }
 
 static void destroy(void *context) {

@@ -23,7 +23,8 @@ typedef struct rig {
 static double iteration_s(void *context, const batch_shape *b) {
     const plain_latency *l = context;
     return l->iteration_s + l->token_s * b->n_tokens +
-           l->kv_token_s * (double)b->decode_kv_tokens + l->pair_s * (double)b->prefill_pairs;
+           l->kv_token_s * (double)b->decode_kv_tokens + l->pair_s * (double)b->prefill_pairs +
+           l->sampled_s * b->n_sampled;
 }
 
 static double copy_s(void *context, link_direction direction, double n_bytes,
@@ -199,8 +200,7 @@ sim_outcome sim_run(const sim_case *c) {
     if (r.log) fprintf(r.log, "result %d %s\n", (int)out.result, out.err.text);
     executor_usage usage;
     r.device.usage(r.device.context, &usage);
-    metrics_figures(r.metrics, &out.figures, &usage, r.device.now_ns(r.device.context),
-                    scheduler_n_hit_tokens(r.scheduler), 0);
+    metrics_figures(r.metrics, &out.figures, &usage, scheduler_n_hit_tokens(r.scheduler), 0);
     if (out.result == ST_OK) drain(&r);
     out.n_used_device = n_device - scheduler_n_free_device(r.scheduler);
     out.n_used_host = n_host - scheduler_n_free_host(r.scheduler);

@@ -12,9 +12,9 @@
 #include "scheduler.h"
 
 /* Seconds of an iteration: fixed + per new token + per context token of decodes + per pair of
- * prefills; of a copy: per byte + per segment. */
+ * prefills + per sampled token; of a copy: per byte + per segment. */
 typedef struct plain_latency {
-    double iteration_s, token_s, kv_token_s, pair_s;
+    double iteration_s, token_s, kv_token_s, pair_s, sampled_s;
     double byte_s, segment_s, copy_slowdown;
 } plain_latency;
 

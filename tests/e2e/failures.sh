@@ -64,6 +64,11 @@ said 'no room on the host to swap out \(0 of 0 blocks free\); give it more with 
 runs=$((runs + 1))
 intact
 latest aborted
+# Its figures are of all that had arrived, up to its end.
+[ "$(sqlite3 -batch results.db 'select n_requests = (select count(*) from request where run_id = run.id)
+  and n_requests > n_finished + n_rejected and compute_busy_fraction <= 1 and abs(makespan_s -
+  (select max(finish_s) - min(arrival_s) from request where run_id = run.id)) < 1e-6
+  from run order by id desc limit 1')" = 1 ] || { echo 'figures of an aborted run' >&2 && exit 1; }
 for policy in vllm-v0-swap,host_full=recompute vllm-v0-recompute vllm-v1; do
   expect 0 replay "${small[@]}" --policy "$policy"
   runs=$((runs + 1))

@@ -303,6 +303,30 @@ static void what_did_not_happen_is_not_known(void **state) {
     sim_outcome_finish(&rejected);
 }
 
+/* Nothing is served for requests that are rejected: rates and shares are of the time between
+ * what was not. */
+static void rejected_requests_stretch_nothing(void **state) {
+    (void)state;
+    const request three[] = {
+        {.id = 0, .arrival_ns = 0, .n_prompt = 500, .n_output_max = 9},
+        {.id = 1, .arrival_ns = 2000000000, .n_prompt = 8, .n_output_max = 9},
+        {.id = 2, .arrival_ns = 9000000000, .n_prompt = 500, .n_output_max = 9}};
+    const uint32_t outputs[] = {1, 4, 1};
+    sim_case c = sim_case_defaults("vllm-v1");
+    c.latency = (plain_latency){.iteration_s = 1e-3, .copy_slowdown = 1};
+    c.config.n_device_blocks = 5;
+    c.config.max_model_len = 64;
+    c.requests = three;
+    c.n_outputs = outputs;
+    c.n_requests = 3;
+    sim_outcome o = sim_run(&c);
+    assert_near(&o.figures, FIG_n_rejected, 2, 0);
+    assert_near(&o.figures, FIG_makespan_s, 4e-3, 1e-12);
+    assert_near(&o.figures, FIG_compute_busy_fraction, 1, 1e-12);
+    assert_near(&o.figures, FIG_request_throughput_per_s, 250, 1e-9);
+    sim_outcome_finish(&o);
+}
+
 static void plan_copy_of(plan *p, link_direction direction, bool ordered, bool write_back,
                          uint32_t n_pairs) {
     const plan_copy c = {.id = p->n_copies,
@@ -341,7 +365,7 @@ static void blocks_are_counted_when_their_copies_start(void **state) {
         .plan = &h.plan, .completion = &c, .n_free_device = &n_free, .n_free_host = &n_free};
     metrics_iterated(m, &span);
     const executor_usage usage = {0};
-    metrics_figures(m, &f, &usage, end_ns, 0, 0);
+    metrics_figures(m, &f, &usage, 0, 0);
     assert_near(&f, FIG_n_swap_out_blocks, 21, 0);
     assert_near(&f, FIG_n_written_back_blocks, 302, 0);
     assert_near(&f, FIG_n_swap_in_blocks, 54000, 0);
@@ -371,6 +395,7 @@ int main(void) {
         cmocka_unit_test(figures_are_those_of_the_tokens_under_every_policy),
         cmocka_unit_test(two_requests_give_the_figures_worked_out_on_paper),
         cmocka_unit_test(what_did_not_happen_is_not_known),
+        cmocka_unit_test(rejected_requests_stretch_nothing),
         cmocka_unit_test(blocks_are_counted_when_their_copies_start),
         cmocka_unit_test(slo_limits_are_read_or_explained),
     };

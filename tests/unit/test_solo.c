@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 static const plain_latency plain = {.iteration_s = 1e-3,
+                                    .sampled_s = 1e-4,
                                     .token_s = 1e-5,
                                     .kv_token_s = 1e-7,
                                     .pair_s = 1e-8,
@@ -26,7 +27,7 @@ static double loop_s(const latency_source *l, uint32_t budget, uint32_t n_prompt
     for (uint32_t at = 0; at < n_prompt; at += budget) {
         uint32_t left = n_prompt - at;
         batch_shape b = {0};
-        batch_shape_add_chunk(&b, at, left < budget ? left : budget, true);
+        batch_shape_add_chunk(&b, at, left < budget ? left : budget, left <= budget);
         s += l->iteration_s(l->context, &b);
     }
     for (uint32_t i = 1; i < n_output; i++) {
@@ -82,6 +83,7 @@ static void a_run_with_one_request_takes_its_solo_time(void **state) {
     sim_case c = sim_case_defaults("vllm-v1");
     c.config.n_device_blocks = 100;
     c.config.max_batched_tokens = 64;
+    c.latency.sampled_s = 1e-3; /* by the last chunk of the prompt alone */
     c.requests = &alone;
     c.n_outputs = &n_output;
     c.n_requests = 1;
