@@ -76,6 +76,7 @@ gemm_jitter() { # DEVICE
 figure() { # NAME TITLE: of the last fit
   if command -v gnuplot >/dev/null; then
     gnuplot -c "$root/plots/fit.gp" "$work/points" "$root/results/$1" "$2"
+    printf '\n![predicted against measured](%s.png)\n' "$1"
   fi
 }
 
@@ -86,10 +87,11 @@ figure() { # NAME TITLE: of the last fit
 Made by `experiments/fit_tables.sh`. Held out: the whole fit, choices included, was repeated
 without a fifth of the different points and judged on that fifth, five times over. All numbers
 are percentages. `repeat` is the standard deviation of one repeat of the measurement, where the
-table has it. `iteration, put together` sums all operators at the points where all were measured.
+table has it; `covered` the share of held-out points within the predicted 90 % interval; `terms` the
+terms of the formula. `iteration, put together` sums all operators at the points where all were
+measured.
 
-- Best known on the vidur tables (whole layer): 1.4 to 1.5 % with a random forest on wave features.
-- Vidur times are in steps of half a microsecond or one: at small sizes a step is 5 to 50 % of `emb`,
+- Vidur's tables here are those of layers without attention. Its times are in steps of half a microsecond or one: at small sizes a step is 5 to 50 % of `emb`,
   `add`, `attn_rope` and the norms. A kernel choice that shows at one point alone
   (`attn_post_proj`, `mlp_down_proj` on H100) cannot be foretold from the others.
 - aiconfigurator has one time for each shape, mostly at sizes a factor of 1.1 to 2 apart. Where rows go from m
@@ -106,7 +108,7 @@ EOF
 EOF
   for tp in 1 2 4 8; do
     fit "H100, Llama-2-7B, tensor parallel $tp (vidur)" vidur h100-80g llama-2-7b $tp
-    [[ $tp != 1 ]] || figure fit_h100_llama-2-7b "H100, Llama-2-7B (vidur)"
+    [[ $tp != 1 ]] || figure fit_h100_llama-2-7b "H100, Llama-2-7B, tensor parallel 1 (vidur)"
   done
   for model in llama-2-7b llama-3-8b; do
     for tp in 1 2 4 8; do
@@ -121,7 +123,8 @@ EOF
     done
   done
   fit "PCIe 3.0 copies, pinned memory (cse554)" copies rtx6000_turing "" 1
-  printf '\n## Time of one prediction\n\n```\n'
+  printf '\n## Time of one prediction\n\nAll times of this page: %s.\n\n```\n' \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), one core, shared"
   "$build"/tests/bench_predict
   printf '```\n'
 } >"$out.new"

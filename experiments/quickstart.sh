@@ -7,8 +7,8 @@ usage() {
 usage: experiments/quickstart.sh [TRACE]
 
 Installs what is missing, builds, and serves a request stream on a simulated H200 with a
-tight KV cache under vllm-v0-recompute, vllm-v0-swap and vllm-v1; then the same at five
-request rates. Without TRACE the requests are generated after the ShareGPT data. TRACE is
+tight KV cache under vllm-v0-recompute, vllm-v0-swap, vllm-v1 and adaptive; then the same at
+five request rates; then a small random model, computed on this machine. Without TRACE the requests are generated after the ShareGPT data. TRACE is
 a file that `adaptivellm trace stat` reads, gzip or not; of a long one the first 10,000
 requests are taken.
 

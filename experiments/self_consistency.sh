@@ -81,7 +81,10 @@ Made by `experiments/self_consistency.sh`. Every time of the simulated device ca
 Held out: 5-fold cross-validation over the samples, mean absolute percentage error, %. Replay: error
 over all iterations of 2,000 ShareGPT-like requests that the fit never saw, %. Slow-down: the device
 gets 20 % slower after 60 s; iterations at whose end the mean error of the last 50 was above 2 %.
-Fit: wall seconds of all fits of the device and model.
+Fit: wall seconds of all fits of the device and model
+EOF
+  echo "($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), one core, shared)."
+  cat <<'EOF'
 
 | device | model | iteration, held out | swap out | swap in | replay | slow-down | fit, s |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -108,9 +111,8 @@ EOF
 The last line is a device that looks its times up in measured tables
 (casys-kaist/LLMServingSim, RTXPRO6000, Llama-3.1-8B): no noise is added there, the steps of the
 real kernels are in it. Its count of iterations is not the slow-down's: a slower device is a fuller
-one, and with 20 % more requests instead of a slow-down there are $busier: in batches of 60
-sequences and more, mixed with prefill, the fit is off by 2 to 3 % (0.6 % up to 32). 4,000 samples
-instead of 900 leave that as it is, so it is the form of the fit and not the sampling.
+one, and with 20 % more requests instead of a slow-down there are $busier: the fit is off by more in large
+batches that are mixed with prefill.
 EOF
     cat <<'EOF'
 

@@ -127,12 +127,12 @@ $qwen_table
 
 ![queues and distributions](validation/qwen3-32b.png)
 
-- Steps of 128 decodes are right: 17 a second on both sides. A step of 2048 prefill tokens takes 0.36 to
+- Read from both logs by hand: steps of 128 decodes are right, 17 a second on both sides. A step of 2048 prefill tokens takes 0.36 to
   0.38 s here and 0.354 to 0.372 s on the server, of which all-reduces are 0.17 s: 2 % is what the
   nominal rate of the link is good for.
 - The 4 % of prompt tokens that hit the prefix cache in reality are computed here. Prefill is a third of
-  the run, so the hits are worth about 1.2 % of the makespan. Both together add up to the 3.5 % of the
-  makespan, and to more of the time to first token, which is the sum of the steps before.
+  the run, so the hits are worth about 1.2 % of the makespan. Both together are about 3.2 of the 3.5 % of the
+  makespan, and more of the time to first token, which is the sum of the steps before.
 
 ## Llama-2-7B and CodeLlama-34B, H100, vLLM 0.11
 
@@ -149,7 +149,7 @@ $codellama_table
 \`\`\`
 
 Both runs take about 3 % longer per token than the kernels say: the host works between the steps, as
-vLLM 0.11 schedules synchronously. 3 % are 0.2 ms of the smaller model and 0.7 ms of the larger one, so
+vLLM 0.11 schedules synchronously. 3 % are 0.2 ms of the smaller model and 0.9 ms of the larger one, so
 it is not a constant, or not the host alone; one fitted on one run does not carry over to the other:
 
 | host time per step, fitted on the mean TPOT of | Llama-2-7B: TPOT, end to end mean | CodeLlama-34B: TPOT, end to end mean |

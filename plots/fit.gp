@@ -54,7 +54,7 @@ do for [format in FORMATS] {
     set lmargin at screen 0.58
     set rmargin at screen 0.98
     unset logscale y
-    set ylabel "predicted / measured - 1, %"
+    set ylabel "predicted / measured - 1, %, from -20 to 20"
     set yrange [-20:20]
     set key at screen 0.5, screen (30.0 + 17 * ROWS) / HEIGHT center top vertical maxrows ROWS Left reverse
     plot 0 with lines lc rgb "#808080" dt 2 notitle, 2 with lines lc rgb "#c0c0c0" dt 3 notitle, \

@@ -18,7 +18,7 @@ array TITLE_Y[N_PANELS]
 do for [p = 1:N_PANELS] {
     TITLE[p] = sprintf("%s, %s", nth(CASES, "case_name", (p - 1) / 3 + 1), \
         (p - 1) % 3 == 0 ? "all at once" : LOADS[(p - 1) % 3 + 1] . " %")
-    TITLE_Y[p] = WHAT[(p - 1) % 3 + 1]
+    TITLE_Y[p] = (p - 1) % 3 == 0 ? "throughput / better V0" : "mean weighted turnaround / V0"
 }
 panel(p) = sprintf("SELECT series, x, mean, low, high FROM measure JOIN member AS m USING (policy) JOIN \
     (SELECT category, row_number() OVER () AS x FROM (%s)) AS c USING (category) WHERE experiment = 'ablation' \

@@ -13,7 +13,7 @@ array LOADS[3] = ["all", "110", "90"]
 N_PANELS = 3
 COLUMNS = 3
 array TITLE[3] = ["all at once", "110 % of the capacity", "90 %"]
-array TITLE_Y[3] = ["throughput / better V0", "weighted turnaround / V0", "weighted turnaround / V0"]
+array TITLE_Y[3] = ["throughput / better V0", "mean weighted turnaround / V0", "mean weighted turnaround / V0"]
 panel(p) = sprintf("SELECT case_name AS series, x, mean, low, high FROM measure JOIN member USING (policy) JOIN \
     (SELECT category, row_number() OVER () AS x FROM (%s)) USING (category) WHERE experiment = 'mechanisms' AND \
     level = 'p25' AND variant = '' AND name = '%s' AND load = '%s'", CATEGORIES, WHAT[p], LOADS[p])

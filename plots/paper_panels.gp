@@ -12,7 +12,8 @@ N_SERIES = count(SERIES)
 N_CATEGORIES = CATEGORIES eq "" ? 0 : count(CATEGORIES)
 ROWS = int(ceil(N_PANELS / (1.0 * COLUMNS)))
 LONGEST = N_CATEGORIES > 0 ? answer(sprintf("SELECT max(length(category)) FROM (%s)", CATEGORIES)) + 0 : 0
-LABELS = 55 + (LONGEST > 4 ? 6.3 * (LONGEST - 4) : 0) # pixels below a panel
+LABELS = 55 + (LONGEST > 4 ? 7.2 * (LONGEST - 4) : 0) # pixels below a panel
+LEFT = LONGEST > 20 ? 82 + 4 * (LONGEST - 20) : 82 # and beside it: labels lean out
 PER_ROW = 4
 KEY_HEIGHT = 24 + 18 * key_lines(N_SERIES, PER_ROW)
 WIDTH = 1100
@@ -40,7 +41,7 @@ do for [format in FORMATS] {
     do for [p = 1:N_PANELS] {
         c = (p - 1) % COLUMNS
         r = (p - 1) / COLUMNS
-        set lmargin at screen (c + 82.0 * COLUMNS / WIDTH) / COLUMNS
+        set lmargin at screen (c + 1.0 * LEFT * COLUMNS / WIDTH) / COLUMNS
         set rmargin at screen (c + 1 - 18.0 * COLUMNS / WIDTH) / COLUMNS
         set tmargin at screen 1 - (r * ROW_HEIGHT + 28.0) / HEIGHT
         set bmargin at screen 1 - ((r + 1) * ROW_HEIGHT - LABELS + 0.0) / HEIGHT

@@ -33,5 +33,5 @@ TITLE_X = "mean weighted turnaround"
 STEP_X = 0
 JOINED = 1
 REFERENCE = 0
-SCALE_Y = ""
+SCALE_Y = "if ((p - 1) % 3 > 0) { set yrange [0:*] }"
 load FOLDER . "paper_panels.gp"

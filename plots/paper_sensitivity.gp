@@ -9,8 +9,9 @@ SERIES = "SELECT policy AS series, title FROM role WHERE role NOT LIKE 'v0-%'"
 CATEGORIES = "SELECT iif(variant = '', 'as it is', variant) AS category FROM variant"
 N_PANELS = 2
 COLUMNS = 1
-array TITLE[2] = ["all at once", "100 % of the capacity"]
-array TITLE_Y[2] = ["throughput / better V0", "weighted turnaround / V0"]
+CASE = answer("SELECT DISTINCT case_name FROM variant LIMIT 1")
+array TITLE[2] = [CASE . ", p25, all at once", CASE . ", p25, 100 % of the capacity"]
+array TITLE_Y[2] = ["throughput / better V0", "mean weighted turnaround / V0"]
 array WHAT[2] = ["throughput/v0", "turnaround/v0"]
 array LOADS[2] = ["all", "100"]
 panel(p) = sprintf("SELECT policy AS series, v.rowid AS x, mean, low, high FROM measure AS m JOIN variant AS v USING \

@@ -17,7 +17,7 @@ array TITLE[N_PANELS]
 array TITLE_Y[N_PANELS]
 do for [p = 1:N_PANELS] {
     TITLE[p] = nth(CASES, "title", p)
-    TITLE_Y[p] = "weighted turnaround / V0"
+    TITLE_Y[p] = "mean weighted turnaround / V0"
 }
 panel(p) = sprintf("SELECT policy AS series, CAST(load AS REAL) AS x, mean, low, high FROM measure \
     WHERE name = 'turnaround/v0' AND load != 'all' AND variant = '' AND policy NOT LIKE 'oracle-bound%%' AND (case_name, level) = (SELECT \
@@ -26,5 +26,5 @@ TITLE_X = "load, % of the capacity of V0"
 STEP_X = 20
 JOINED = 1
 REFERENCE = 1
-SCALE_Y = ""
+SCALE_Y = "set yrange [0:*]"
 load FOLDER . "paper_panels.gp"

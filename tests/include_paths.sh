@@ -11,7 +11,7 @@ library_folders() {
 
 # Paths of all their headers.
 project_headers() {
-  library_folders | xargs -I {} find {} -name '*.h' | sort
+  library_folders | xargs -I {} find {} -name '*.h' -o -name '*.cuh' | sort
 }
 
 # include_flags BUILD FOLDER: the -I options, one per line, that the build gives to the sources of

@@ -18,11 +18,12 @@ base/io|base/core
 traces|base/core base/io traces/request
 scheduler|base/core traces/request
 predictor|base/core base/io traces/request scheduler
-sim|base/core base/io traces/request scheduler
+sim|base/core traces/request scheduler
 engine/model|base/core
 engine/batch|base/core traces/request scheduler
-engine/cpu|base/core base/io traces/request scheduler engine/model engine/batch
-engine/cuda|base/core traces/request scheduler engine/model engine/batch'
+engine/cpu|base/core traces/request scheduler engine/model engine/batch
+engine/cuda|base/core traces/request scheduler engine/model engine/batch
+engine/cuda/probe|base/core'
 
 # Extended regular expressions of system headers, and of the only files that may include them.
 systems='

@@ -46,7 +46,7 @@ aim() { # TEXT NAME LOAD CONDITION TIGHT
 aims_section() {
   [ -n "${policy_of[adaptive]-}" ] || return 0
   printf '\n## What was aimed at, and what came of it\n'
-  section 'Each row counts cases and pools, by the mean over the seeds; "tight" leaves out whole. The bounds preempt for nothing: in order of arrival, or the longest output first.' "$(
+  section 'Each row counts cases and pools, by the mean over the seeds; "tight" leaves out whole. The bounds preempt at no cost: in order of arrival, or the longest output first. A pool that is all of the device counts as its level and as whole.' "$(
     aim 'all at once, tight: 80 % of the gap to FCFS, free' 'throughput gap' all '>= 80' tight
     echo UNION ALL
     aim 'all at once, tight: 80 % of the gap to longest first' 'throughput gap lpt' all '>= 80' tight
@@ -80,14 +80,14 @@ aims_section() {
 Why some are missed. *All at once, throughput*: lengths are not known, so the longest requests are
 found late, and the run ends with few of them in the batch. FCFS starts them evenly over the run, and
 the longest-first bound at its beginning; serving short requests first and not leaving long ones for
-the end are at odds where nothing more arrives. It shows most where seats run out before memory (256
-sequences at once, p10 and whole) and the longest request takes a large part of the run; while
-requests keep arriving, at 110 %, the gap is closed. *All at once, turnaround*: most of the mean is
-due to requests of a few tokens that cannot be told from others in advance; the same order with true
-lengths (SRPT) is in the tables. *1.4 times*: not even the bounds are 1.4 times as fast as vLLM V0
-with the better of its modes (Throughput). Larger ratios are to single modes: to swapping over a slow
-link, where V0's copies hold up the batch, and to recomputing on short requests, whose prefills cost V0
-iterations of their own.
+the end are at odds where nothing more arrives. It shows most at p10 and p25, where little is
+preempted and the most sequences that may run (256) are the tighter limit; at p50 and whole nearly all
+reach it, and while requests keep arriving, at 110 %, the gap is closed. *All at once, turnaround*: most of
+the mean is due to requests of a few tokens that cannot be told from others in advance; the same
+order with true lengths (SRPT) is in the tables. *Throughput 1.1 to 1.4 times vLLM's*, as published for
+AdaptiveLLM: against the better of V0's modes not even the bounds are 1.2 times as fast (Throughput).
+Larger ratios are to single modes: to swapping over a slow link, where V0's copies hold up the batch,
+and to recomputing on short requests, whose prefills cost V0 iterations of their own.
 END
 }
 
@@ -241,12 +241,14 @@ predictor_section() {
     "$(cat "$out/held_out.md")"
   cat <<'END'
 
-What a recomputation took is the difference of two iterations, with its tokens and without them.
-Policies that recompute whole sequences (`always-recompute`, vLLM V0) measure that. `adaptive` and
-the orders recompute the last tokens of a partial block, a few in a whole run: one token beside 250
-others changes an iteration by microseconds, and the relative error of that difference says little.
-Both columns of shares are means over events, not over time: a swap of one block weighs as much as
-one of a sequence.
+What a recomputation took is the difference of two iterations, with its tokens and without them, so
+an error of either counts in full: where a prompt of a few tokens is computed again beside 250
+decodes, 0.5 % of the iteration is more than what the recomputation adds. That is why the errors are larger than
+those of the fits, by most where chunks are small and shared with others (vLLM V1, `cost-aware`, and
+V0 on short prompts). `adaptive` and `srpt-oracle` recompute the last tokens of a partial block, a few
+in a whole run: a token adds microseconds there, and the relative error of that says nothing.
+Swaps and recomputes are means over events, not over time: a swap of one block weighs as much as one
+of a sequence.
 END
 }
 
@@ -261,13 +263,19 @@ write_page() {
   cat <<END
 # AdaptiveLLM against vLLM, simulated
 
-Made by \`experiments/paper/all.sh\`: $requests requests a run, seeds ${seeds[*]}, noise of $(awk "BEGIN { print 100 * $noise }") % on every
+Made by \`experiments/paper/all.sh\`, all of it simulated: $requests requests a run, seeds ${seeds[*]}, noise of $(awk "BEGIN { print 100 * $noise }") % on every
 time of the simulated device. The predictor is fitted to microbenchmarks of that device with the same noise.
-A case is model, device and workload. Values are means over the seeds of ratios within a seed (the
+A case is model, device and workload. Workloads have the lengths of published data (ShareGPT; Azure
+conversations; arXiv summaries, longdoc; DeepSeek-R1, reasoning; Alpaca, of which only the means were at
+hand), drawn from its quantiles, prompt and output independently; traces/workload_tables.c has sources
+and shapes. Arrivals are Poisson. Values are means over the seeds of ratios within a seed (the
 same requests, the same noise), with the lowest and highest in brackets. "Better V0" is, for each
 figure and seed by itself, the better of vLLM V0 with recompute and with swap; what aborted is
 not in it. The share of a gap is left out (-) where the gap is below 1 %. Weighted turnaround is
-(finish - arrival) / the time that the request would take alone on the device.
+(finish - arrival) / the time that the request would take alone on the device (elsewhere: slowdown,
+or stretch). Loads are in % of the capacity (Memory and capacity); columns that name a load alone hold
+the mean weighted turnaround over that of the better V0. \`adaptive\` has fairness 0.9, hysteresis 1 and
+min_service 64, the settings it ships with, also where it is compared by order.
 END
   each_of_ours summary_section
   aims_section
@@ -283,17 +291,25 @@ END
   each_of_ours turnaround_section
   printf '\n## Order and memory apart\n'
   figure ablation 'orders and memory policies'
-  set_section ablation 'Every order (setting) with every memory policy (series), at p25.'
+  set_section ablation 'Every order (setting) with every memory policy (series), at p25. The orders of the other policies have no bound on waiting (fairness 1); with fairness 1 adaptive has the turnarounds under Fairness.'
   printf '\n## Neighbours\n'
   set_section neighbours 'Other systems, as far as they are modelled (adaptivellm policies), at p25.'
   printf '\n## Mechanisms\n'
   figure mechanisms 'one mechanism at a time switched off'
-  set_section mechanisms 'The adaptive policy with one setting changed, at p25.'
+  set_section mechanisms 'The adaptive policy with one setting changed, at p25. What a victim does (mechanism, victim, split, partial, reserve, write_back) changes little once copies run beside compute: the case for a choice is the device whose link is slow (link-6 under Sensitivity). Prompts mixed with decodes, copies beside compute, the order and its hysteresis decide.'
   printf '\n## Fairness\n'
-  figure pareto 'mean against worst weighted turnaround'
+  figure pareto 'mean weighted turnaround against throughput and against the worst'
   set_section pareto 'The adaptive policy by its fairness, at p25.'
   printf '\n## Sensitivity\n'
   figure sensitivity 'one setting of the surroundings changed'
+  cat <<END
+
+${cases[0]} at p25. copy-xF, iteration-xF: the predictor believes that copies, or iterations, take F
+times as long as they do; samples-100-noise-0.1: it is fitted to 100 iterations and 33 copies with 10 %
+of noise. drift-xF: from second 60 on the device takes F times as long. noise-S: standard deviation of
+every time, as a share. host-N: GiB of the pool on the host. link-N: GB/s of the host link, each way.
+gamma-cv-N: coefficient of variation of the gaps between arrivals. seqs-N: sequences at once.
+END
   each_of_ours sensitivity_section
   set_section lengths 'What is known of output lengths (setting), at p25.'
   rate_section
