@@ -167,6 +167,23 @@ static void print_table(const run_figures *f) {
     }
 }
 
+/* What was asked for and not served. */
+static void print_missing(const run *r) {
+    const cut_outputs *cut = run_get_cut(r);
+    double n_rejected = run_get_figures(r)->value[FIG_n_rejected];
+    if (n_rejected > 0)
+        printf(
+            "\n  %.0f requests were rejected: their prompts leave no room within the %u tokens "
+            "of --max-model-len\n",
+            n_rejected, run_max_model_len(r));
+    if (cut->n_requests > 0)
+        printf(
+            "\n  %llu outputs were cut, by %llu tokens in all: a request ends at the %u tokens "
+            "of --max-model-len,\n  by default what both the model and the KV pool hold\n",
+            (unsigned long long)cut->n_requests, (unsigned long long)cut->n_tokens,
+            run_max_model_len(r));
+}
+
 static void print_belief(const belief *b) {
     uint32_t n;
     uint64_t n_all;
@@ -192,6 +209,7 @@ static status replay(run *r, const run_settings *s, errbuf *err) {
     fflush(stdout);
     status st = run_execute(r, err);
     if (prints_table(s)) print_table(run_get_figures(r));
+    if (prints_table(s)) print_missing(r);
     if (prints_table(s) && run_get_belief(r)) print_belief(run_get_belief(r));
     int64_t run_id;
     errbuf store_err = {0};

@@ -40,6 +40,7 @@ struct run {
     step_log *steps;
     timeline *timeline;
     copy_ledger copies;
+    cut_outputs cut;
     progress bar;
     status watch_status; /* first failure of a watcher; its message is in watch_err */
     errbuf watch_err;
@@ -294,7 +295,7 @@ status run_execute(run *r, errbuf *err) {
                                   .copied = on_copied,
                                   .checked = on_checked,
                                   .context = r};
-    request_source source = trace_requests(r->trace);
+    request_source source = cut_outputs_count(&r->cut, trace_requests(r->trace), r->scheduler);
     r->bar = progress_start(trace_n_requests(r->trace), "requests", r->settings.quiet);
     double started_s = monotonic_s();
     status st = serve(r->scheduler, &r->executor, &source, &watch, err);
@@ -356,9 +357,10 @@ static json_t *drifts_json(const run *r) {
     json_t *list = json_array();
     for (uint32_t i = 0; i < n; i++)
         json_array_append_new(list,
-                              json_pack("{s:f, s:I, s:s}", "t_s", drifts[i].t_s, "iteration",
-                                        (json_int_t)drifts[i].iteration, "of",
-                                        drifts[i].of_copies ? "copies" : "iterations"));
+                              json_pack("{s:f, s:I, s:s, s:f}", "t_s", drifts[i].t_s,
+                                        "iteration", (json_int_t)drifts[i].iteration, "of",
+                                        drifts[i].of_copies ? "copies" : "iterations", "factor",
+                                        drifts[i].factor));
     return list;
 }
 
@@ -369,6 +371,8 @@ static status write_json(const run *r, status result, const char *message, errbu
     json_object_set_new(all, "message", message ? json_string(message) : json_null());
     json_object_set_new(all, "n_skipped_lines",
                         json_integer((json_int_t)trace_n_bad(r->trace)));
+    json_object_set_new(all, "n_cut_outputs", json_integer((json_int_t)r->cut.n_requests));
+    json_object_set_new(all, "n_cut_tokens", json_integer((json_int_t)r->cut.n_tokens));
     json_object_set_new(all, "host_step_s",
                         isnan(r->host_step_s) ? json_null() : json_real(r->host_step_s));
     json_object_set_new(all, "drifts", drifts_json(r));
@@ -424,13 +428,34 @@ const belief *run_get_belief(const run *r) {
     return r->belief;
 }
 
+const cut_outputs *run_get_cut(const run *r) {
+    return &r->cut;
+}
+
+uint32_t run_max_model_len(const run *r) {
+    return r->setup.config.max_model_len;
+}
+
+/* The pool is as large as was asked for, even where a simulated device could not hold it. */
+static bool is_overcommitted(const run *r, double kv_gib, double memory_gib) {
+    double weights_gib = run_setup_weights_gib(&r->setup, r->settings.tp);
+    return !r->setup.engine && kv_gib / r->settings.tp + weights_gib > memory_gib;
+}
+
 void run_describe(const run *r, char *buf, size_t size) {
     const scheduler_config *c = &r->setup.config;
     double gib = (double)r->setup.block_bytes * r->settings.tp / (1024.0 * 1024 * 1024);
-    snprintf(buf, size,
-             "%s on %u x %s, %s; KV %u blocks of %u tokens (%.1f GiB), host %u (%.1f GiB); "
-             "at most %u sequences, %u tokens per iteration, %u per request",
-             r->setup.model->name, r->settings.tp, r->setup.device->name, r->policy_text,
-             c->n_device_blocks, c->block_tokens, c->n_device_blocks * gib, c->n_host_blocks,
-             c->n_host_blocks * gib, c->max_seqs, c->max_batched_tokens, c->max_model_len);
+    double memory_gib = r->setup.device->memory_bytes / (1024.0 * 1024 * 1024);
+    int n = snprintf(
+        buf, size,
+        "%s on %u x %s, %s; KV %u blocks of %u tokens (%.1f GiB), host %u (%.1f GiB); "
+        "at most %u sequences, %u tokens per iteration, %u per request",
+        r->setup.model->name, r->settings.tp, r->setup.device->name, r->policy_text,
+        c->n_device_blocks, c->block_tokens, c->n_device_blocks * gib, c->n_host_blocks,
+        c->n_host_blocks * gib, c->max_seqs, c->max_batched_tokens, c->max_model_len);
+    if (n > 0 && (size_t)n < size && is_overcommitted(r, c->n_device_blocks * gib, memory_gib))
+        snprintf(
+            buf + n, size - (size_t)n,
+            "\nnote: %.1f GiB of weights and the KV are more than the %.1f GiB of the device",
+            run_setup_weights_gib(&r->setup, r->settings.tp), memory_gib);
 }

@@ -7,6 +7,7 @@
 #define RUN_H
 
 #include "belief.h"
+#include "cut_outputs.h"
 #include "device_spec.h"
 #include "metrics.h"
 #include "model_spec.h"
@@ -83,6 +84,10 @@ const run_figures *run_get_figures(const run *r);
 
 /* NULL when no fits were given. */
 const belief *run_get_belief(const run *r);
+
+/* Requests that ended early for want of model length, and what that is, as resolved. */
+const cut_outputs *run_get_cut(const run *r);
+uint32_t run_max_model_len(const run *r);
 
 /* One line for people: device, model, pools, policy. */
 void run_describe(const run *r, char *buf, size_t size);

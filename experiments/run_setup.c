@@ -78,6 +78,10 @@ static status blocks_of_gib(uint32_t *out, const run_setup *s, double gib, uint3
     return ST_OK;
 }
 
+double run_setup_weights_gib(const run_setup *s, uint32_t tp) {
+    return (double)model_n_parameters(s->model) * s->model->bytes_per_value / tp / GIB;
+}
+
 static status size_device_pool(run_setup *s, const run_settings *o, errbuf *err) {
     if (o->has_kv_blocks && o->has_kv_gib)
         return fail(err, ST_INVALID, "give --kv-blocks or --kv-gib, not both");
@@ -91,8 +95,7 @@ static status size_device_pool(run_setup *s, const run_settings *o, errbuf *err)
                     *n, (double)s->block_bytes * o->tp / (1024 * 1024));
     }
     if (is_cpu(s)) return blocks_of_gib(n, s, CPU_POOL_GIB, 1, "--kv-gib", err);
-    double weights_gib =
-        (double)model_n_parameters(s->model) * s->model->bytes_per_value / o->tp / GIB;
+    double weights_gib = run_setup_weights_gib(s, o->tp);
     double memory_gib = s->device->memory_bytes / GIB;
     double left_gib = memory_gib * MEMORY_SHARE - weights_gib - WORKSPACE_GIB;
     if (left_gib * GIB < 2.0 * (double)s->block_bytes)

@@ -41,6 +41,9 @@ MUST_USE status run_setup_executor(executor *out, const run_setup *s,
 MUST_USE status run_setup_serving(scheduler **out, executor *device, const run_setup *s,
                                   const run_settings *settings, errbuf *err);
 
+/* Weights on one of tp devices. */
+double run_setup_weights_gib(const run_setup *s, uint32_t tp);
+
 /* All settings as resolved, a JSON object to be freed; NULL without memory. */
 char *run_setup_json(const run_setup *s, const run_settings *settings);
 

@@ -94,8 +94,7 @@ status scheduler_add(scheduler *s, uint32_t *id, const request *req) {
     assert(req->n_prompt > 0 && req->n_output_max > 0);
     bool keep_prefix = s->settings.prefix_cache || s->config.keep_prefixes;
     TRY(sequence_add(&s->table, id, req, keep_prefix));
-    uint32_t stop = s->memory->length_stop(req->n_prompt, s->config.max_model_len);
-    seq_at(s, *id)->n_output_max = stop < req->n_output_max ? stop : req->n_output_max;
+    seq_at(s, *id)->n_output_max = scheduler_output_limit(s, req);
     s->memory->enqueue(s, *id);
     return ST_OK;
 }
@@ -324,8 +323,9 @@ uint64_t scheduler_n_hit_tokens(const scheduler *s) {
     return s->n_hit_tokens;
 }
 
-bool scheduler_fits(const scheduler *s, const request *req) {
-    return s->memory->length_stop(req->n_prompt, s->config.max_model_len) > 0;
+uint32_t scheduler_output_limit(const scheduler *s, const request *req) {
+    uint32_t stop = s->memory->length_stop(req->n_prompt, s->config.max_model_len);
+    return stop < req->n_output_max ? stop : req->n_output_max;
 }
 
 const sequence_table *scheduler_table(const scheduler *s) {

@@ -90,9 +90,10 @@ uint32_t scheduler_n_free_host(const scheduler *s);
 /* Tokens taken from the prefix cache so far. */
 uint64_t scheduler_n_hit_tokens(const scheduler *s);
 
-/* False for a prompt that leaves no room for output in max_model_len: the front end of the
- * modelled system rejects it, and it must not be added. */
-bool scheduler_fits(const scheduler *s, const request *req);
+/* Output tokens after which a request is stopped: its own limit, or what its prompt leaves of
+ * max_model_len. 0: nothing is left, the front end of the modelled system rejects it, and it
+ * must not be added. */
+uint32_t scheduler_output_limit(const scheduler *s, const request *req);
 
 const sequence_table *scheduler_table(const scheduler *s);
 

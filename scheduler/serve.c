@@ -19,7 +19,7 @@ static status fetch(loop *l, errbuf *err) {
 
 static status admit(loop *l, errbuf *err) {
     uint32_t id;
-    if (!scheduler_fits(l->s, &l->next)) {
+    if (scheduler_output_limit(l->s, &l->next) == 0) {
         sequence rejected = {.req = l->next};
         if (l->watch->ended)
             l->watch->ended(l->watch->context, &rejected, REQUEST_REJECTED, l->next.arrival_ns);

@@ -32,10 +32,23 @@ for policy in "${policies[@]}"; do
   grep -q '"traceEvents"' timeline.json
   [ -s run.log ]
 done
+grep -q '"n_cut_outputs": 0,' run.json
 same runs 3 "$(sql "select count(*) from run where outcome = 'finished'")"
 same requests 123 "$(sql 'select count(*) from request')"
 same 'requests of a run' '41|40|1' \
   "$(sql 'select distinct n_requests, n_finished, n_rejected from run')"
+# What was asked for and not served is said: a prompt that is too long, outputs that end early.
+expect 0 replay --trace small.csv --device h200 --model llama-3-8b --kv-blocks 75 --json run.json
+said '^  1[0-9] requests were rejected: their prompts leave no room within the 1184 tokens of --max-model-len'
+said '^  [0-9]+ outputs were cut, by [0-9]+ tokens in all: a request ends at the 1184 tokens'
+same 'cut outputs' "$(awk -F, 'NR > 1 && $2 < 1184 && $2 + $3 > 1184' small.csv | wc -l)" \
+  "$(sed -n 's/.*"n_cut_outputs": \([0-9]*\).*/\1/p' run.json)"
+same 'cut tokens' "$(awk -F, 'NR > 1 && $2 < 1184 && $2 + $3 > 1184 { n += $2 + $3 - 1184 } END { print n }' small.csv)" \
+  "$(sed -n 's/.*"n_cut_tokens": \([0-9]*\).*/\1/p' run.json)"
+expect 0 replay --workload fixed,n=1 --device a100-40g --model llama-3-70b --kv-gib 4
+said '^note: 131.* GiB of weights and the KV are more than the 40.0 GiB of the device'
+expect 0 replay --workload fixed,n=1 --device a100-40g --model llama-3-70b --kv-gib 4 --tp 8
+! grep -q '^note' said || { echo 'a model that fits is said not to' >&2 && exit 1; }
 same 'requests that finish before they arrive' 0 \
   "$(sql 'select count(*) from request where finish_s < arrival_s')"
 same 'requests faster than alone' 0 \

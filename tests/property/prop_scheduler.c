@@ -222,7 +222,7 @@ static void add_arrivals(run *r, int64_t step) {
         uint32_t n_output = c->n_outputs[r->n_arrived];
         if (q->arrival_ns > step) return;
         q->arrival_ns *= STEP_NS;
-        if (!scheduler_fits(r->ways[0].scheduler, q)) continue;
+        if (scheduler_output_limit(r->ways[0].scheduler, q) == 0) continue;
         for (int w = 0; w < N_WAYS; w++) step_driver_add(&r->ways[w], q, n_output);
         uint32_t stop = c->config.max_model_len - q->n_prompt + is_v0(c);
         r->n_added++;

@@ -70,8 +70,8 @@ static void prompts_that_leave_no_room_for_output_do_not_fit(void **state) {
     scheduler *v0 = make("vllm-v0-recompute"), *v1 = make("vllm-v1");
     for (uint32_t n_prompt = 1; n_prompt < 40; n_prompt++) {
         request req = {.n_prompt = n_prompt, .n_output_max = 1};
-        assert_true(scheduler_fits(v0, &req));
-        assert_int_equal(scheduler_fits(v1, &req), n_prompt < 28);
+        assert_int_equal(scheduler_output_limit(v0, &req), 1);
+        assert_int_equal(scheduler_output_limit(v1, &req), n_prompt < 28);
     }
     scheduler_destroy(v0);
     scheduler_destroy(v1);
