@@ -9,8 +9,8 @@
 
 const char trace_cli_source_help[] =
     "  --trace FILE         requests of a file, the format told from its content: Azure,\n"
-    "                       BurstGPT, native CSV, length tables, Mooncake and native JSONL,\n"
-    "                       plain or gzip; - is standard input\n"
+    "                       BurstGPT, Vidur and native CSV, length tables, Mooncake and\n"
+    "                       native JSONL, plain or gzip; - is standard input\n"
     "  --workload NAME[,KEY=VALUE...]\n"
     "                       generated requests, see `adaptivellm trace generate --help`\n";
 

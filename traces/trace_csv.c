@@ -36,6 +36,13 @@ static const csv_format formats[] = {
      NULL,
      false,
      false},
+    /* Behind the length table, which has as many columns of a header without arrived_at. */
+    {"Vidur CSV",
+     {"arrived_at", "num_prefill_tokens", "num_decode_tokens", NULL, NULL},
+     number_parse_seconds,
+     "a number of seconds from 0 up",
+     false,
+     false},
     {"native CSV",
      {"arrival_s", "n_prompt", "n_output", "priority", "client"},
      number_parse_seconds,
@@ -130,8 +137,8 @@ status csv_bind(csv_layout *out, char *header, const trace_place *place, errbuf 
     }
     if (best_found == 0)
         return trace_bad_line(place, NULL, err,
-                              "'%.60s' starts no known format; known are Azure, BurstGPT and "
-                              "native CSV, length tables, Mooncake and native JSONL",
+                              "'%.60s' starts no known format; known are Azure, BurstGPT, "
+                              "Vidur and native CSV, length tables, Mooncake and native JSONL",
                               names[0]);
     status st = check_header(&best, names, place, err);
     if (st == ST_OK) *out = best;

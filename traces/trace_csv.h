@@ -3,6 +3,7 @@
  * azure      TIMESTAMP (wall clock), ContextTokens, GeneratedTokens
  * burstgpt   Timestamp (s), Request tokens, Response tokens (0: the request failed)
  * lengths    num_prefill_tokens, num_decode_tokens; no arrivals (Vidur, Sarathi)
+ * vidur      arrived_at (s), num_prefill_tokens, num_decode_tokens
  * native     arrival_s, n_prompt, n_output[, priority][, client]
  *
  * Columns may stand in any order. Others are passed over, but not in native, where an unknown

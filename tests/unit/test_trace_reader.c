@@ -190,6 +190,19 @@ static void a_length_table_has_no_arrivals(void **state) {
     expect_end(r);
 }
 
+static void a_vidur_trace_has_its_times(void **state) {
+    (void)state;
+    trace_reader *r = open_text("arrived_at,num_prefill_tokens,num_decode_tokens\n"
+                                "0.0,374,44\n0.13101,396,109\n1e1,879,55\n",
+                                NULL);
+    assert_string_equal(trace_reader_format(r), "Vidur CSV");
+    assert_true(trace_reader_has_arrivals(r));
+    expect_record(r, 0, 374, 44);
+    expect_record(r, 131010000, 396, 109);
+    expect_record(r, INT64_C(10000000000), 879, 55);
+    expect_end(r);
+}
+
 static void native_columns_are_optional_and_have_defaults(void **state) {
     (void)state;
     trace_reader_options options = trace_reader_options_defaults();
@@ -209,6 +222,7 @@ static void native_columns_are_optional_and_have_defaults(void **state) {
 }
 
 #define NATIVE       "arrival_s,n_prompt,n_output\n"
+#define VIDUR        "arrived_at,num_prefill_tokens,num_decode_tokens\n"
 #define OBJECT(text) "{\"arrival_s\":0,\"n_prompt\":600,\"n_output\":1," text "}\n"
 
 static void each_kind_of_bad_input_names_its_place_and_value(void **state) {
@@ -233,6 +247,10 @@ static void each_kind_of_bad_input_names_its_place_and_value(void **state) {
     expect_bad(NATIVE "-1,2,3\n", "t:2:arrival_s: '-1' is not");
     expect_bad(NATIVE "5,2,3\n4.5,2,3\n", "t:3:arrival_s: time runs backwards, 0.500000000 s");
     expect_bad(NATIVE "5,2,3\n4.5,2,3\n", "--skip-bad");
+    expect_bad("arrived_at,num_prefill_tokens\n",
+               "'num_decode_tokens' of a Vidur CSV is missing");
+    expect_bad(VIDUR "2,1,1\n1,1,1\n", "t:3:arrived_at: time runs backwards");
+    expect_bad(VIDUR "x,1,1\n", "t:2:arrived_at: 'x' is not a number of seconds");
     expect_bad("{\"timestamp\": 1, \n", "t:1: not JSON at byte");
     expect_bad("{\"a\": 1}\n", "t:1: '{\"a\": 1}' has no key of a known format");
     expect_bad("{\"timestamp\":0,\"input_length\":5}\n",
@@ -346,6 +364,7 @@ int main(void) {
         cmocka_unit_test(failed_burstgpt_requests_are_counted),
         cmocka_unit_test(mooncake_records_carry_their_prefix),
         cmocka_unit_test(a_length_table_has_no_arrivals),
+        cmocka_unit_test(a_vidur_trace_has_its_times),
         cmocka_unit_test(native_columns_are_optional_and_have_defaults),
         cmocka_unit_test(each_kind_of_bad_input_names_its_place_and_value),
         cmocka_unit_test(bad_lines_are_skipped_and_counted_on_request),
