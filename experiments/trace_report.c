@@ -77,6 +77,11 @@ static void print_histogram(const trace_stat *stat) {
 void trace_report_print(const trace_report *report, const trace_stat *stat) {
     trace_summary sum = trace_stat_summary(stat);
     printf("%s: %s\n", report->name, report->format);
+    if (sum.n == 0) {
+        printf("  there are no requests\n");
+        print_rest(report, &sum);
+        return;
+    }
     printf("  requests          %14llu\n", (unsigned long long)sum.n);
     printf("  clients           %14llu\n", (unsigned long long)sum.n_clients);
     print_times(report, &sum);

@@ -15,7 +15,7 @@ typedef struct trace_report {
     uint64_t n_bad, n_failed; /* lines passed over */
 } trace_report;
 
-/* Prints a table and a histogram to standard output. */
+/* Prints a table and a histogram to standard output, or that there are no requests. */
 void trace_report_print(const trace_report *report, const trace_stat *stat);
 
 /* The same as an object, the caller's to release; what is not known is null. NULL: out of

@@ -32,6 +32,10 @@ expect 0 trace generate fixed,n=500,clients=3 --output "$work/three.jsonl"
 expect 0 trace stat "$work/three.jsonl" --json
 said '"n_clients": 3'
 
+printf 'arrival_s,n_prompt,n_output\n' >"$work/empty.csv"
+expect 0 trace stat "$work/empty.csv"
+said '^  there are no requests$'
+[ "$(wc -l <"$work/said")" -eq 2 ] || { echo 'a table of no requests:' >&2 && cat "$work/said" >&2 && exit 1; }
 printf 'arrived_at,num_prefill_tokens,num_decode_tokens\n0,4,2\n1.5,8,2\n' >"$work/vidur.csv"
 expect 0 trace stat "$work/vidur.csv"
 said ': Vidur CSV$' && said '^  duration, s +1.5$'
