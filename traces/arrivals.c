@@ -3,8 +3,8 @@
 #include <gsl/gsl_randist.h>
 #include <gsl/gsl_rng.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "random_streams.h"
 #include "rng.h"
@@ -25,6 +25,15 @@ static const char *const kind_names[] = {
 #undef X
 };
 
+/* Rows as in ARRIVAL_LIST, columns as in arrival_settings_keys(). */
+static const bool uses[N_ARRIVAL_KINDS][ARRIVAL_N_KEYS] = {
+    [ARRIVAL_POISSON] = {true, true},
+    [ARRIVAL_GAMMA] = {true, true, true},
+    [ARRIVAL_WEIBULL] = {true, true, true},
+    [ARRIVAL_BURSTY] = {true, true, false, true, true},
+    [ARRIVAL_AT_ONCE] = {true},
+};
+
 arrival_settings arrival_settings_defaults(void) {
     return (arrival_settings){
         .kind = ARRIVAL_POISSON, .rate_per_s = 1, .cv = 3, .on_s = 10, .off_s = 30};
@@ -42,17 +51,36 @@ void arrival_settings_keys(arrival_settings *s, setting *keys, size_t *n) {
     for (size_t i = 0; i < ARRIVAL_N_KEYS; i++) keys[(*n)++] = known[i];
 }
 
+status arrival_settings_check(const arrival_settings *s, const bool given[ARRIVAL_N_KEYS],
+                              errbuf *err) {
+    arrival_settings any = *s;
+    setting keys[ARRIVAL_N_KEYS];
+    size_t n = 0, wrong = 0;
+    arrival_settings_keys(&any, keys, &n);
+    while (wrong < n && (!given[wrong] || uses[s->kind][wrong])) wrong++;
+    if (wrong == n) return ST_OK;
+    char has[64] = "";
+    for (size_t i = 1; i < n; i++) {
+        if (!uses[s->kind][i]) continue;
+        strcat(has, " ");
+        strcat(has, keys[i].key);
+    }
+    return fail(err, ST_INVALID, "arrival process '%s' has no key '%s'; it has:%s",
+                kind_names[s->kind], keys[wrong].key, has[0] ? has : " none");
+}
+
 status arrival_settings_parse(arrival_settings *s, const char *spec, errbuf *err) {
     size_t kind, n_keys = 0;
     const char *rest;
-    status st = settings_find_name(&kind, &rest, "arrival process", spec, kind_names,
-                                   N_ARRIVAL_KINDS, err);
-    if (st != ST_OK) return st;
+    TRY(settings_find_name(&kind, &rest, "arrival process", spec, kind_names, N_ARRIVAL_KINDS,
+                           err));
     s->kind = kind;
     setting keys[ARRIVAL_N_KEYS];
+    bool given[ARRIVAL_N_KEYS] = {false};
     arrival_settings_keys(s, keys, &n_keys);
     /* The first key is the name, which stands in front here. */
-    return settings_parse("arrival process", rest, keys + 1, n_keys - 1, err);
+    TRY(settings_parse("arrival process", rest, keys + 1, given + 1, n_keys - 1, err));
+    return arrival_settings_check(s, given, err);
 }
 
 /* Shape k of the Weibull distribution whose coefficient of variation is cv:

@@ -10,6 +10,7 @@
 #ifndef ARRIVALS_H
 #define ARRIVALS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "settings.h"
@@ -46,8 +47,14 @@ arrival_settings arrival_settings_defaults(void);
 enum { ARRIVAL_N_KEYS = 5 };
 void arrival_settings_keys(arrival_settings *s, setting *keys, size_t *n);
 
+/* ST_INVALID: the process of s has no use for one of the keys that were given, which are in the
+ * order of arrival_settings_keys(). */
+MUST_USE status arrival_settings_check(const arrival_settings *s,
+                                       const bool given[ARRIVAL_N_KEYS], errbuf *err);
+
 /* Reads "NAME[,key=value...]", keys as above without arrival, over what *s holds.
- * ST_INVALID: an unknown name or key, a value out of range; *s is then undefined. */
+ * ST_INVALID: an unknown name or key, one that the process has no use for, a value out of
+ * range; *s is then undefined. */
 MUST_USE status arrival_settings_parse(arrival_settings *s, const char *spec, errbuf *err);
 
 typedef struct arrivals arrivals;

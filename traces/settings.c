@@ -1,7 +1,6 @@
 #include "settings.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +49,7 @@ status settings_find_name(size_t *position, const char **rest, const char *kind,
                     kind);
     if (!find_word(position, word, names, n))
         return unknown_word(NULL, kind, word, names, n, err);
-    *rest = spec + length + (spec[length] == ',');
+    *rest = spec + length;
     return ST_OK;
 }
 
@@ -86,6 +85,7 @@ static status parse_one(const char *owner, const char *text, size_t n, const set
     const char *keys[KEYS_MAX];
     for (size_t i = 0; i < n_settings; i++) keys[i] = settings[i].key;
     const char *equals = memchr(text, '=', n);
+    if (n == 0) return fail(err, ST_INVALID, "%s: nothing is behind a comma", owner);
     size_t n_key = equals ? (size_t)(equals - text) : 0;
     char key[WORD_BYTES], value[WORD_BYTES];
     if (!equals || !copy_word(key, text, n_key) || !copy_word(value, equals + 1, n - n_key - 1))
@@ -99,15 +99,13 @@ static status parse_one(const char *owner, const char *text, size_t n, const set
     return set_value(&settings[i], owner, value, err);
 }
 
-status settings_parse(const char *owner, const char *text, const setting *settings, size_t n,
-                      errbuf *err) {
+status settings_parse(const char *owner, const char *text, const setting *settings, bool *given,
+                      size_t n, errbuf *err) {
     assert(n <= KEYS_MAX);
-    bool given[KEYS_MAX] = {false};
-    while (*text) {
-        size_t length = strcspn(text, ",");
-        status st = parse_one(owner, text, length, settings, n, given, err);
-        if (st != ST_OK) return st;
-        text += length + (text[length] == ',');
+    while (*text == ',') {
+        size_t length = strcspn(++text, ",");
+        TRY(parse_one(owner, text, length, settings, n, given, err));
+        text += length;
     }
     return ST_OK;
 }

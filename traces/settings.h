@@ -6,6 +6,7 @@
 #ifndef SETTINGS_H
 #define SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,15 +28,16 @@ typedef struct setting {
 } setting;
 
 /* Finds the NAME of spec among names[0..n) and writes its position; *rest then points at what
- * is behind it ("" or "key=value,..."). ST_INVALID; kind ("workload") is for the message. */
+ * is behind it ("" or ",key=value..."). ST_INVALID; kind ("workload") is for the message. */
 MUST_USE status settings_find_name(size_t *position, const char **rest, const char *kind,
                                    const char *spec, const char *const *names, size_t n,
                                    errbuf *err);
 
-/* Reads "key=value,..." into the places of settings[0..n). ST_INVALID: an unknown key, a key
- * given twice, a value that is none or out of range; values of keys before it are written.
+/* Reads ",key=value..." into the places of settings[0..n) and sets given[i], false before, of
+ * each that is there. ST_INVALID: an unknown key, a key given twice, nothing behind a comma, a
+ * value that is none or out of range; values of keys before it are written.
  * owner ("workload 'fixed'") is for the message. */
 MUST_USE status settings_parse(const char *owner, const char *text, const setting *settings,
-                               size_t n, errbuf *err);
+                               bool *given, size_t n, errbuf *err);
 
 #endif

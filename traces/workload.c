@@ -29,6 +29,7 @@ static workload_settings defaults_of(const workload_kind *kind) {
     return s;
 }
 
+/* Those of the arrival process come last. */
 static size_t list_keys(workload_settings *s, setting keys[N_KEYS_MAX]) {
     size_t n = 0;
     keys[n++] = (setting){"n", SETTING_COUNT, &s->n, 1, 1e12, NULL, 0};
@@ -58,7 +59,9 @@ status workload_parse(workload_settings *out, const char *spec, errbuf *err) {
     size_t n_keys = list_keys(out, keys);
     char owner[80];
     snprintf(owner, sizeof(owner), "workload '%s'", out->kind->name);
-    return settings_parse(owner, rest, keys, n_keys, err);
+    bool given[N_KEYS_MAX] = {false};
+    TRY(settings_parse(owner, rest, keys, given, n_keys, err));
+    return arrival_settings_check(&out->arrivals, given + n_keys - ARRIVAL_N_KEYS, err);
 }
 
 /* Makes the sampler of prompts or outputs, scaled to the mean asked for. */

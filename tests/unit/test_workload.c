@@ -206,6 +206,14 @@ static void wrong_settings_are_refused_with_a_suggestion(void **state) {
         {"fixed,n", "'n' is not key=value"},
         {"fixed,n=", "'n=' is not key=value"},
         {"fixed,n=1,n=2", "n is given twice"},
+        {"fixed,n=1,", "workload 'fixed': nothing is behind a comma"},
+        {"fixed,,n=1", "workload 'fixed': nothing is behind a comma"},
+        {"fixed,", "workload 'fixed': nothing is behind a comma"},
+        {"fixed,cv=2", "arrival process 'poisson' has no key 'cv'; it has: rate"},
+        {"fixed,cv=2,arrival=bursty",
+         "arrival process 'bursty' has no key 'cv'; it has: rate on off"},
+        {"fixed,arrival=all-at-once,rate=2",
+         "arrival process 'all-at-once' has no key 'rate'; it has: none"},
         {"reasoning,prompt_mean=1000000", "makes lengths up to"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         trace_options o = of_workload(rows[i].spec);
@@ -214,6 +222,12 @@ static void wrong_settings_are_refused_with_a_suggestion(void **state) {
     trace_options o = of_workload("fixed");
     o.arrival = "gama,cv=2";
     expect_refused(&o, ST_INVALID, "there is no arrival process 'gama'; did you mean 'gamma'?");
+    o.arrival = "poisson,rate=2,cv=2";
+    expect_refused(&o, ST_INVALID, "'poisson' has no key 'cv'; it has: rate");
+    o.arrival = "gamma,on=2";
+    expect_refused(&o, ST_INVALID, "'gamma' has no key 'on'; it has: rate cv");
+    o.arrival = "gamma,cv=2,";
+    expect_refused(&o, ST_INVALID, "arrival process: nothing is behind a comma");
     o.arrival = NULL;
     o.n_output_max = 127;
     expect_refused(&o, ST_INVALID, "raise it with --output-limit");
