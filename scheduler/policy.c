@@ -332,16 +332,30 @@ static status parse_value(policy_settings *out, const setting *s, const char *va
     return ST_INVALID;
 }
 
-static status parse_setting(policy *p, char *text, errbuf *err) {
+/* given[] marks the settings met. */
+static status parse_setting(policy *p, char *text, bool given[N_SETTINGS], errbuf *err) {
     char *equals = strchr(text, '=');
+    if (*text == '\0')
+        return fail(err, ST_INVALID, "policy %s: nothing is behind a comma", p->row->name);
     if (!equals)
         return fail(err, ST_INVALID, "'%s' after policy %s is not key=value; it takes: %s",
                     text, p->row->name, keys_or_none(p));
     *equals = '\0';
-    for (size_t i = 0; i < N_SETTINGS; i++)
-        if (strcmp(settings[i].key, text) == 0 && takes_key(p->row->keys, text))
-            return parse_value(&p->settings, &settings[i], equals + 1, err);
-    return unknown_key(p, text, err);
+    size_t i = 0;
+    while (i < N_SETTINGS && strcmp(settings[i].key, text) != 0) i++;
+    if (i == N_SETTINGS || !takes_key(p->row->keys, text)) return unknown_key(p, text, err);
+    if (given[i])
+        return fail(err, ST_INVALID, "policy %s: %s is given twice", p->row->name, text);
+    given[i] = true;
+    return parse_value(&p->settings, &settings[i], equals + 1, err);
+}
+
+/* Cuts off what is before the first comma; *rest is what is behind it, NULL without one. */
+static char *next_word(char **rest) {
+    char *word = *rest, *comma = strchr(word, ',');
+    *rest = comma ? comma + 1 : NULL;
+    if (comma) *comma = '\0';
+    return word;
 }
 
 status policy_parse(policy *out, const char *text, errbuf *err) {
@@ -350,15 +364,13 @@ status policy_parse(policy *out, const char *text, errbuf *err) {
         return fail(err, ST_INVALID, "policy text of %zu characters is too long (at most %zu)",
                     strlen(text), sizeof(copy) - 1);
     memcpy(copy, text, strlen(text) + 1);
-    char *save = NULL, *word = strtok_r(copy, ",", &save);
+    char *rest = copy, *name = next_word(&rest);
     policy p = {0};
-    for (size_t i = 0; word && i < N_ROWS; i++)
-        if (strcmp(rows[i].name, word) == 0) p = (policy){&rows[i], rows[i].defaults};
-    if (!p.row) return unknown_policy(word ? word : "", err);
-    while ((word = strtok_r(NULL, ",", &save))) {
-        status st = parse_setting(&p, word, err);
-        if (st != ST_OK) return st;
-    }
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (strcmp(rows[i].name, name) == 0) p = (policy){&rows[i], rows[i].defaults};
+    if (!p.row) return unknown_policy(name, err);
+    bool given[N_SETTINGS] = {false};
+    while (rest) TRY(parse_setting(&p, next_word(&rest), given, err));
     if (p.settings.order > ORDER_PRIORITY && !ranks(&p))
         return fail(err, ST_INVALID, "policy %s has order fcfs or priority, not %s",
                     p.row->name, policy_order(&p)->name);

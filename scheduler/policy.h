@@ -135,8 +135,8 @@ typedef struct policy {
 /* All policies, in the order in which they are listed; *n is set. */
 const policy_row *policy_rows(size_t *n);
 
-/* Reads "NAME[,key=value...]". ST_INVALID with a message that names the nearest policy, key or
- * value. */
+/* Reads "NAME[,key=value...]", no key twice. ST_INVALID with a message that names the nearest
+ * policy, key or value. */
 MUST_USE status policy_parse(policy *out, const char *text, errbuf *err);
 
 /* Calls visit with each setting the policy takes, as text. */

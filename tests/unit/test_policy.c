@@ -70,13 +70,13 @@ static void the_defaults_are_those_of_upstream(void **state) {
     assert_true(lightllm.settings.router_token_ratio == 0);
 }
 
-static void settings_replace_defaults_and_the_last_one_counts(void **state) {
+static void settings_replace_defaults(void **state) {
     (void)state;
     policy p = parse("vllm-v0-swap,block_manager=1,watermark=0.25,chunked=on,fcfs_resort=on,"
-                     "host_full=recompute,order=priority,chunked=off");
+                     "host_full=recompute,order=priority");
     assert_int_equal(p.settings.block_manager, 1);
     assert_true(p.settings.watermark == 0.25);
-    assert_false(p.settings.chunked);
+    assert_true(p.settings.chunked);
     assert_true(p.settings.fcfs_resort);
     assert_int_equal(p.settings.host_full, HOST_FULL_RECOMPUTE);
     assert_int_equal(p.settings.order, ORDER_PRIORITY);
@@ -118,6 +118,12 @@ static void wrong_texts_are_refused_with_what_would_be_right(void **state) {
         {"vllm-v0-swap,block_manager=1x", "from 1 to 2, not '1x'"},
         {"vllm-v0-swap,block_manager= 1", "from 1 to 2, not ' 1'"},
         {"vllm-v1,long_prefill_threshold=99999999999999999999", "from 0 to 16777216"},
+        {"vllm-v1,watermark=0.1,watermark=0.2", "policy vllm-v1: watermark is given twice"},
+        {"vllm-v1,async=on,full_isl=off,async=on", "policy vllm-v1: async is given twice"},
+        {"vllm-v1,watermark=0.1,", "policy vllm-v1: nothing is behind a comma"},
+        {"vllm-v1,,watermark=0.1", "policy vllm-v1: nothing is behind a comma"},
+        {"vllm-v1,", "policy vllm-v1: nothing is behind a comma"},
+        {",vllm-v1", "there is no policy ''"},
         {"vllm-v1,watermark=1", "watermark is a share in [0, 1), not '1'"},
         {"vllm-v1,watermark=-0.1", "watermark is a share in [0, 1), not '-0.1'"},
         {"vllm-v1,watermark=nan", "watermark is a share in [0, 1), not 'nan'"},
@@ -234,7 +240,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_alone_gives_the_defaults_of_its_row),
         cmocka_unit_test(the_defaults_are_those_of_upstream),
-        cmocka_unit_test(settings_replace_defaults_and_the_last_one_counts),
+        cmocka_unit_test(settings_replace_defaults),
         cmocka_unit_test(wrong_texts_are_refused_with_what_would_be_right),
         cmocka_unit_test(a_text_too_long_is_refused),
         cmocka_unit_test(told_settings_are_read_back_as_they_were),
