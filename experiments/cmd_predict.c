@@ -45,6 +45,10 @@ static int misuse(const char *text) {
     return EXIT_MISUSE;
 }
 
+/* Of all numbers; the messages below have it in words. */
+enum { NUMBER_MAX = 1 << 24 };
+#define ANY_NUMBER "a whole number from 1 to 16777216"
+
 /* Reads "N" or "N@M"; false: it is neither. */
 static bool read_pair(uint32_t *n, uint32_t *m, const char *text) {
     char *end;
@@ -54,7 +58,7 @@ static bool read_pair(uint32_t *n, uint32_t *m, const char *text) {
         if (end[1] < '0' || end[1] > '9') return false;
         second = strtoull(end + 1, &end, 10);
     }
-    if (*end != '\0' || first < 1 || first > 1u << 24 || second > 1u << 24) return false;
+    if (*end != '\0' || first < 1 || first > NUMBER_MAX || second > NUMBER_MAX) return false;
     *n = (uint32_t)first;
     *m = (uint32_t)second;
     return true;
@@ -79,24 +83,26 @@ static const char *take(options *o, int c) {
         o->model = optarg;
         return NULL;
     case 't':
-        return read_number(&o->tp, optarg) ? NULL : "--tp is a number above 0";
+        return read_number(&o->tp, optarg) ? NULL : "--tp is " ANY_NUMBER;
     case 'n':
     case 'f':
-        if (!read_pair(&n, &cached, optarg)) return "--prefill is N or N@CACHED, N above 0";
+        if (!read_pair(&n, &cached, optarg))
+            return "--prefill is N or N@CACHED, N from 1 and CACHED from 0 to 16777216";
         batch_shape_add_chunk(&o->batch, cached, n, true);
         return NULL;
     case 'c':
         if (!read_pair(&n, &context, optarg) || context == 0)
-            return "--decodes is N or N@CONTEXT, both above 0";
+            return "--decodes is N or N@CONTEXT, both from 1 to 16777216";
         batch_shape_add_decodes(&o->batch, n, (uint64_t)n * context, context);
         return NULL;
     case 'o':
     case 'i':
         o->copy = true;
         o->direction = c == 'o' ? LINK_TO_HOST : LINK_TO_DEVICE;
-        return read_number(&o->n_blocks, optarg) ? NULL : "a copy is of blocks, above 0";
+        return read_number(&o->n_blocks, optarg) ? NULL
+                                                 : "the blocks of a copy are " ANY_NUMBER;
     case 's':
-        return read_number(&o->n_segments, optarg) ? NULL : "--segments is a number above 0";
+        return read_number(&o->n_segments, optarg) ? NULL : "--segments is " ANY_NUMBER;
     case 'b':
         o->load.other_direction = true;
         return NULL;

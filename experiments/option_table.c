@@ -16,10 +16,10 @@ static status parse_count(uint32_t *out, const option_row *row, const char *text
     char *end;
     errno = 0;
     unsigned long long n = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || n >= UINT32_MAX)
-        return fail(err, ST_INVALID, "--%s needs a whole number, not '%s'", row->name, text);
-    if (n == 0 && row->kind == OPTION_POSITIVE)
-        return fail(err, ST_INVALID, "--%s must be above 0", row->name);
+    unsigned min = row->kind == OPTION_POSITIVE;
+    if (*text < '0' || *text > '9' || *end || errno || n < min || n >= UINT32_MAX)
+        return fail(err, ST_INVALID, "--%s needs a whole number from %u to %u, not '%s'",
+                    row->name, min, UINT32_MAX - 1, text);
     *out = (uint32_t)n;
     return ST_OK;
 }
@@ -28,8 +28,8 @@ static status parse_real(double *out, const option_row *row, const char *text, e
     char *end;
     double x = strtod(text, &end);
     if (end == text || *end || !(x >= 0 && x < 1e12))
-        return fail(err, ST_INVALID, "--%s needs a number of at least 0, not '%s'", row->name,
-                    text);
+        return fail(err, ST_INVALID, "--%s needs a number from 0 to below 1e12, not '%s'",
+                    row->name, text);
     *out = x;
     return ST_OK;
 }

@@ -13,9 +13,9 @@
 typedef enum option_kind {
     OPTION_FLAG,     /* bool; takes no value */
     OPTION_TEXT,     /* const char *, borrowed */
-    OPTION_COUNT,    /* uint32_t */
-    OPTION_POSITIVE, /* uint32_t above 0 */
-    OPTION_REAL,     /* double, at least 0 */
+    OPTION_COUNT,    /* uint32_t, to UINT32_MAX - 1 */
+    OPTION_POSITIVE, /* the same above 0 */
+    OPTION_REAL,     /* double, from 0 to below 1e12 */
 } option_kind;
 
 enum { OPTION_NO_FLAG = -1 };

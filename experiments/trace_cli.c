@@ -32,9 +32,10 @@ bool trace_cli_knows(int option) {
 
 static status set_rate(double *out, const char *value, errbuf *err) {
     int64_t billionths;
-    if (!number_parse_seconds(&billionths, value) || billionths == 0)
-        return fail(err, ST_INVALID, "--rate: '%.100s' is not a number of requests/s above 0",
-                    value);
+    if (!number_parse_seconds(&billionths, value) || billionths == 0 ||
+        billionths > INT64_C(1000000000000000000))
+        return fail(err, ST_INVALID,
+                    "--rate: '%.100s' is not a number of requests/s from 1e-9 to 1e9", value);
     *out = (double)billionths / 1e9;
     return ST_OK;
 }

@@ -63,6 +63,25 @@ assert len(names) > 5 and set(names) <= set(table), (names, table)' "$work/list.
   [ "$got" -eq 1 ] || { echo "$list --json >/dev/full: exit $got instead of 1" >&2 && exit 1; }
 done
 
+# Who is refused a number learns which there are.
+for rate in 1e300 2e9 0 -1; do
+  expect 2 replay --workload fixed,n=1 --rate "$rate"
+  said "^adaptivellm replay: --rate: '$rate' is not a number of requests/s from 1e-9 to 1e9"
+done
+expect 0 replay --workload fixed,n=2 --rate 1e9
+for seqs in 0 4294967295 99999999999999999999 x; do
+  expect 2 replay --workload fixed,n=1 --max-seqs "$seqs"
+  said "--max-seqs needs a whole number from 1 to 4294967294, not '$seqs'"
+done
+expect 2 replay --workload fixed,n=1 --kv-gib 1e12
+said "--kv-gib needs a number from 0 to below 1e12, not '1e12'"
+expect 2 predict --profile db --device d --prefill 100000000
+said '--prefill is N or N@CACHED, N from 1 and CACHED from 0 to 16777216'
+expect 2 predict --profile db --device d --decodes 4@0
+said '--decodes is N or N@CONTEXT, both from 1 to 16777216'
+expect 2 predict --profile db --device d --swap-in 16777217
+said 'the blocks of a copy are a whole number from 1 to 16777216'
+
 # Progress is for terminals.
 script -qec "$program replay --workload fixed,n=200000 --rate 1000" /dev/null >"$work/terminal" </dev/null
 grep -qE '\[#+\.*\] +[0-9]+ %  [0-9]+ of 200000 requests' "$work/terminal" || {
