@@ -266,22 +266,38 @@ static status unknown_key(const policy *p, const char *key, errbuf *err) {
                 key, nearest_hint(hint, key, names, n), keys_or_none(p));
 }
 
-static status parse_choice(uint32_t *out, const setting *s, const char *value, errbuf *err) {
+/* How many of the choices of s a policy has: those that do not rank have the first orders. */
+static size_t n_choices(const policy *p, const setting *s) {
+    if (s->offset == AT(order) && !ranks(p)) return ORDER_PRIORITY + 1;
     size_t n = 0;
-    for (; s->choices[n]; n++) {
-        if (strcmp(s->choices[n], value) != 0) continue;
-        *out = (uint32_t)n;
-        return ST_OK;
-    }
-    const char *near = nearest_name(value, s->choices, n);
-    return fail(err, ST_INVALID, "%s cannot be '%s'; did you mean '%s'?", s->key, value,
-                near ? near : s->choices[0]);
+    while (s->choices[n]) n++;
+    return n;
 }
 
-static status parse_value(policy_settings *out, const setting *s, const char *value,
-                          errbuf *err) {
+static status unknown_choice(const policy *p, const setting *s, const char *value,
+                             errbuf *err) {
+    char hint[NEAREST_HINT_SIZE], all[128] = "";
+    size_t n = n_choices(p, s), used = 0;
+    for (size_t i = 0; i < n && used < sizeof(all); i++)
+        used += (size_t)snprintf(all + used, sizeof(all) - used, " %s", s->choices[i]);
+    return fail(err, ST_INVALID, "policy %s: %s cannot be '%s'; %sit is one of:%s",
+                p->row->name, s->key, value, nearest_hint(hint, value, s->choices, n), all);
+}
+
+static status parse_choice(uint32_t *out, const policy *p, const setting *s, const char *value,
+                           errbuf *err) {
+    size_t n = n_choices(p, s);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(s->choices[i], value) != 0) continue;
+        *out = (uint32_t)i;
+        return ST_OK;
+    }
+    return unknown_choice(p, s, value, err);
+}
+
+static status parse_value(policy *p, const setting *s, const char *value, errbuf *err) {
     char *end;
-    void *field = (char *)out + s->offset;
+    void *field = (char *)&p->settings + s->offset;
     switch (s->kind) {
     case IS_BOOL: {
         bool on = strcmp(value, "on") == 0;
@@ -324,7 +340,7 @@ static status parse_value(policy_settings *out, const setting *s, const char *va
     }
     case IS_CHOICE: {
         uint32_t choice = 0;
-        TRY(parse_choice(&choice, s, value, err));
+        TRY(parse_choice(&choice, p, s, value, err));
         memcpy(field, &choice, sizeof(choice));
         return ST_OK;
     }
@@ -347,7 +363,7 @@ static status parse_setting(policy *p, char *text, bool given[N_SETTINGS], errbu
     if (given[i])
         return fail(err, ST_INVALID, "policy %s: %s is given twice", p->row->name, text);
     given[i] = true;
-    return parse_value(&p->settings, &settings[i], equals + 1, err);
+    return parse_value(p, &settings[i], equals + 1, err);
 }
 
 /* Cuts off what is before the first comma; *rest is what is behind it, NULL without one. */
@@ -371,9 +387,6 @@ status policy_parse(policy *out, const char *text, errbuf *err) {
     if (!p.row) return unknown_policy(name, err);
     bool given[N_SETTINGS] = {false};
     while (rest) TRY(parse_setting(&p, next_word(&rest), given, err));
-    if (p.settings.order > ORDER_PRIORITY && !ranks(&p))
-        return fail(err, ST_INVALID, "policy %s has order fcfs or priority, not %s",
-                    p.row->name, policy_order(&p)->name);
     *out = p;
     return ST_OK;
 }
@@ -415,4 +428,11 @@ void policy_each_setting(const policy *p,
         value_text(buf, sizeof(buf), &p->settings, &settings[i]);
         visit(context, settings[i].key, buf);
     }
+}
+
+void policy_each_choice(void (*visit)(void *context, const char *key,
+                                      const char *const *values),
+                        void *context) {
+    for (size_t i = 0; i < N_SETTINGS; i++)
+        if (settings[i].choices) visit(context, settings[i].key, settings[i].choices);
 }

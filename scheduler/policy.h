@@ -144,6 +144,12 @@ void policy_each_setting(const policy *p,
                          void (*visit)(void *context, const char *key, const char *value),
                          void *context);
 
+/* Calls visit with each setting whose values are words, and with these, NULL behind the last.
+ */
+void policy_each_choice(void (*visit)(void *context, const char *key,
+                                      const char *const *values),
+                        void *context);
+
 /* The order policy that the settings name. */
 const order_policy *policy_order(const policy *p);
 

@@ -39,7 +39,7 @@ said "watermark is a share in \[0, 1\), not '2'"
 expect 2 replay "${settings[@]}" --policy adaptive,fairness=1.5
 said "fairness is a number from 0 to 1, not '1.5'"
 expect 2 replay "${settings[@]}" --policy vllm-v1,order=gittins
-said 'policy vllm-v1 has order fcfs or priority, not gittins'
+said "policy vllm-v1: order cannot be 'gittins'; it is one of: fcfs priority$"
 expect 2 replay "${settings[@]}" --link-gbs 1e9
 said '--link-gbs 1e[+]09 is not in 0.001 to 1e6'
 expect 2 replay "${settings[@]}" --slo tftt_s=1

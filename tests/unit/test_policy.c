@@ -130,7 +130,12 @@ static void wrong_texts_are_refused_with_what_would_be_right(void **state) {
         {"vllm-v1,watermark=", "watermark is a share in [0, 1), not ''"},
         {"vllm-v1,watermark=0.1%", "watermark is a share in [0, 1), not '0.1%'"},
         {"vllm-v1,order=priorty", "order cannot be 'priorty'; did you mean 'priority'?"},
-        {"vllm-v0-swap,host_full=stop", "host_full cannot be 'stop'; did you mean 'abort'?"},
+        {"vllm-v0-swap,host_full=stop",
+         "policy vllm-v0-swap: host_full cannot be 'stop'; it is one of: abort recompute"},
+        {"adaptive,mechanism=swp", "mechanism cannot be 'swp'; did you mean 'swap'? it is one"},
+        {"adaptive,order=bogus", "order cannot be 'bogus'; it is one of: fcfs priority hrrn "
+                                 "srpt-oracle lpt-oracle sjf-prompt mlfq vtc gittins"},
+        {"vllm-v1,order=hrrn", "policy vllm-v1: order cannot be 'hrrn'; it is one of: fcfs"},
         {"sglang,conservativeness=0",
          "conservativeness is a number above 0 and up to 100, not '0'"},
         {"sglang,conservativeness=101",
@@ -149,6 +154,26 @@ static void wrong_texts_are_refused_with_what_would_be_right(void **state) {
         assert_null(p.row);
         assert_int_equal(p.settings.block_manager, 42);
     }
+}
+
+/* The words told of a setting are those that it takes. */
+static void take_each(void *context, const char *key, const char *const *values) {
+    uint32_t *n = context;
+    for (; *values; values++, ++*n) {
+        char text[64];
+        bool is_of_v0 = strcmp(key, "host_full") == 0;
+        snprintf(text, sizeof(text), "%s,%s=%s", is_of_v0 ? "vllm-v0-swap" : "adaptive", key,
+                 *values);
+        policy p = parse(text);
+        if (!strstr(tell(&p).at, text + strcspn(text, ","))) fail_msg("%s is not set", text);
+    }
+}
+
+static void each_word_that_is_told_is_taken(void **state) {
+    (void)state;
+    uint32_t n = 0;
+    policy_each_choice(take_each, &n);
+    assert_int_equal(n, N_ORDERS + N_HOST_FULL + N_MECHANISMS + N_VICTIMS);
 }
 
 static void a_text_too_long_is_refused(void **state) {
@@ -242,6 +267,7 @@ int main(void) {
         cmocka_unit_test(the_defaults_are_those_of_upstream),
         cmocka_unit_test(settings_replace_defaults),
         cmocka_unit_test(wrong_texts_are_refused_with_what_would_be_right),
+        cmocka_unit_test(each_word_that_is_told_is_taken),
         cmocka_unit_test(a_text_too_long_is_refused),
         cmocka_unit_test(told_settings_are_read_back_as_they_were),
         cmocka_unit_test(every_key_of_a_row_is_told),
