@@ -34,8 +34,9 @@ static const char generate_usage[] =
     "usage: adaptivellm trace generate NAME[,KEY=VALUE...] [OPTION...]\n"
     "\n"
     "Makes requests and writes them as a native trace. The same seed gives the same bytes.\n"
-    "Keys: n (requests, default 1000), rate, arrival, cv, on, off, clients, priorities,\n"
-    "prompt_mean, output_mean; of `fixed` prompt and output instead of the means.\n"
+    "Keys: n (requests, default 1000), rate, arrival (default poisson) with its keys as in\n"
+    "--arrival below, clients, priorities, prompt_mean, output_mean; of `fixed` prompt and\n"
+    "output instead of the means.\n"
     "clients=N: requests come from clients 0 to N - 1, client i with a weight of 1 / (i + 1);\n"
     "lengths and times stay as they are with one client. Workloads:\n"
     "\n";

@@ -33,29 +33,33 @@ enum {
 };
 
 static void print_usage(FILE *out, const settings *defaults) {
-    fprintf(out,
-            "usage: adaptivellm profile --profile DB [OPTION...]\n"
-            "       adaptivellm profile import FORMAT FILE... --profile DB\n\n"
-            "Runs microbenchmarks on a device and stores the samples, which `fit` reads:\n"
-            "iterations over new and cached tokens, chunks, decode batches and contexts, and\n"
-            "KV copies over blocks and pieces, with the other direction and compute idle and\n"
-            "busy. Ctrl-C ends it after the point at hand and stores those that are done.\n\n"
-            "Device, model and limits (bounds of what is measured)\n%s\n"
-            "Samples\n"
-            "  --profile DB             the database, made when missing\n"
-            "  --iterations N           points of the design: iterations; %u\n"
-            "  --copies N               copies; %u\n"
-            "  --copies-beside N        and copies beside iterations, on devices that really\n"
-            "                           compute; %u\n"
-            "  --precision P            repeat until the 95 %% interval of the mean is within\n"
-            "                           this share; %g\n"
-            "  --repeats N              at most; %u\n"
-            "  --seed N                 of the design and its order; %u\n"
-            "  --quiet                  no progress bar and no table\n"
-            "  --help                   print this\n",
-            device_options_help, defaults->design.n_iterations, defaults->design.n_copies,
-            defaults->design.n_copies_beside, defaults->design.precision,
-            defaults->design.n_repeats_max, defaults->design.seed);
+    fprintf(
+        out,
+        "usage: adaptivellm profile --profile DB [OPTION...]\n"
+        "       adaptivellm profile import FORMAT FILE... --profile DB   measured tables\n"
+        "       adaptivellm profile list --profile DB                    what is stored\n"
+        "       adaptivellm profile merge INTO FROM...                   databases into one\n"
+        "\n"
+        "Runs microbenchmarks on a device and stores the samples, which `fit` reads:\n"
+        "iterations over new and cached tokens, chunks, decode batches and contexts, and\n"
+        "KV copies over blocks and pieces, with the other direction and compute idle and\n"
+        "busy. Ctrl-C ends it after the point at hand and stores those that are done.\n\n"
+        "Device, model and limits (bounds of what is measured)\n%s\n"
+        "Samples\n"
+        "  --profile DB             the database, made when missing\n"
+        "  --iterations N           points of the design: iterations; %u\n"
+        "  --copies N               copies; %u\n"
+        "  --copies-beside N        and copies beside iterations, on devices that really\n"
+        "                           compute; %u\n"
+        "  --precision P            repeat until the 95 %% interval of the mean is within\n"
+        "                           this share; %g\n"
+        "  --repeats N              at most; %u\n"
+        "  --seed N                 of the design and its order; %u\n"
+        "  --quiet                  no progress bar and no table\n"
+        "  --help                   print this\n",
+        device_options_help, defaults->design.n_iterations, defaults->design.n_copies,
+        defaults->design.n_copies_beside, defaults->design.precision,
+        defaults->design.n_repeats_max, defaults->design.seed);
 }
 
 static status set_option(settings *s, int code, const char *value, errbuf *err) {

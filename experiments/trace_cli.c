@@ -16,8 +16,10 @@ const char trace_cli_source_help[] =
 
 const char trace_cli_help[] =
     "  --arrival NAME[,KEY=VALUE...]\n"
-    "                       makes the times anew: poisson, gamma (cv), weibull (cv),\n"
-    "                       bursty (on, off: mean seconds), all-at-once\n"
+    "                       makes the times anew: poisson, gamma, weibull (both cv=3),\n"
+    "                       bursty (on=10, off=30: mean seconds), all-at-once; all but the\n"
+    "                       last also take rate (default: that of the trace or workload,\n"
+    "                       1 where it has none)\n"
     "  --rate R             mean rate, requests/s; the times of a trace are stretched to it\n"
     "  --limit N            the first N requests of a file, exactly N of a workload\n"
     "  --seed N             of lengths and times that are generated (default 1)\n"

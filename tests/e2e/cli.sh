@@ -32,6 +32,23 @@ expect 0 trace generate fixed,n=500,clients=3 --output "$work/three.jsonl"
 expect 0 trace stat "$work/three.jsonl" --json
 said '"n_clients": 3'
 
+expect 0 profile --help
+for command in import list merge; do
+  said "^       adaptivellm profile $command "
+done
+
+# The help has the defaults that hold.
+for command in replay 'trace generate'; do
+  # shellcheck disable=SC2086 # two words
+  expect 0 $command --help
+  said 'gamma, weibull \(both cv=3\)' && said 'bursty \(on=10, off=30: mean seconds\)'
+done
+for arrival in gamma,cv=3 weibull,cv=3 bursty,on=10,off=30; do
+  expect 0 trace generate fixed,n=200 --arrival "${arrival%%,*}" --output "$work/short.csv"
+  expect 0 trace generate fixed,n=200 --arrival "$arrival" --output "$work/long.csv"
+  cmp "$work/short.csv" "$work/long.csv"
+done
+
 printf 'arrival_s,n_prompt,n_output\n' >"$work/empty.csv"
 expect 0 trace stat "$work/empty.csv"
 said '^  there are no requests$'
