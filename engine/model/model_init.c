@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "model_files.h"
@@ -170,6 +171,19 @@ static status write_file(const char *path, bool is_config, const new_model *m, e
     return fail(err, ST_IO, "write %s: %s", path, strerror(error));
 }
 
+/* Does the file of weights fit where dir is? A file system that does not say has room. */
+static status check_room(const char *dir, const new_model *m, errbuf *err) {
+    struct statvfs info;
+    if (statvfs(dir, &info) != 0 || info.f_blocks == 0) return ST_OK;
+    uint64_t n_bytes = model_config_bytes(m->shape, m->shape->dtype) + strlen(m->header);
+    uint64_t n_free = (uint64_t)info.f_bavail * info.f_frsize;
+    if (n_bytes <= n_free) return ST_OK;
+    return fail(err, ST_IO,
+                "%s: the model takes %llu bytes, but %llu are free; make it smaller, or choose "
+                "a directory with more room",
+                dir, (unsigned long long)n_bytes, (unsigned long long)n_free);
+}
+
 /* The config last: without it a directory is no model. */
 static status write_files(const char *dir, const new_model *m, errbuf *err) {
     char *weights = model_path(dir, "model.safetensors"),
@@ -179,7 +193,7 @@ static status write_files(const char *dir, const new_model *m, errbuf *err) {
         fail(err, st, "out of memory");
     else if (access(config, F_OK) == 0)
         st = fail(err, ST_IO, "create %s: is there already", config);
-    else
+    else if ((st = check_room(dir, m, err)) == ST_OK)
         st = write_file(weights, false, m, err);
     if (st == ST_OK && (st = write_file(config, true, m, err)) != ST_OK) remove(weights);
     free(weights);

@@ -25,8 +25,8 @@ model_init_options model_init_defaults(model_arch arch);
 
 /* Makes the directory (its parent must exist) with config.json and model.safetensors. An
  * existing model is not overwritten. ST_INVALID: the options do not make a model. ST_IO: cannot
- * be written, or the directory holds one of the files; what this call wrote is removed.
- * ST_NO_MEMORY. */
+ * be written, needs more bytes than are free, or the directory holds one of the files; what
+ * this call wrote is removed. ST_NO_MEMORY. */
 MUST_USE status model_init_random(const char *dir, const model_init_options *o, errbuf *err);
 
 #endif

@@ -131,5 +131,8 @@ expect 2 models init qwen "$work/other"
 said "no architecture 'qwen'.*did you mean 'qwen2'"
 expect 2 models init llama "$work/other" --heads 7
 said 'no multiple of 7 heads'
+expect 1 models init llama "$work/other" --hidden 1000000 --layers 1000
+said 'other: the model takes 64000[0-9]{12} bytes, but [0-9]+ are free; make it smaller'
+[ ! -e "$work/other" ] || { echo 'a directory is left of the model without room' >&2 && exit 1; }
 expect 2 models shwo
 said "no command 'shwo'.*did you mean 'show'"
