@@ -9,7 +9,7 @@ library_folders() {
   done
 }
 
-# Paths of all their headers.
+# Paths of all their headers, of C and of CUDA.
 project_headers() {
   library_folders | xargs -I {} find {} -name '*.h' -o -name '*.cuh' | sort
 }
