@@ -22,6 +22,7 @@ static const option_row replay_options[] = {
     {"outputs", OPTION_TEXT, AT(outputs), OPTION_NO_FLAG},
     {"step-times", OPTION_TEXT, AT(step_times), OPTION_NO_FLAG},
     {"results", OPTION_TEXT, AT(results), OPTION_NO_FLAG},
+    {"results-wait", OPTION_REAL, AT(results_wait_s), OPTION_NO_FLAG},
     {"label", OPTION_TEXT, AT(label), OPTION_NO_FLAG},
     {"json", OPTION_TEXT, AT(json), OPTION_NO_FLAG},
     {"log", OPTION_TEXT, AT(log), OPTION_NO_FLAG},
@@ -68,6 +69,8 @@ static void print_usage(FILE *out) {
         "                           with the same options replays that\n\n"
         "Results\n"
         "  --results DB             store the run in this database\n"
+        "  --results-wait S         how long to wait at the end for a program that holds it; "
+        "60\n"
         "  --label TEXT             name of the run in tables and figures\n"
         "  --json FILE              figures and settings as JSON; - is standard output\n"
         "  --log FILE               one line per iteration\n"

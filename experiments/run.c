@@ -59,6 +59,7 @@ run_settings run_settings_defaults(void) {
                           .block_size = 16,
                           .max_seqs = 256,
                           .top_p = 1,
+                          .results_wait_s = 60,
                           .keep_requests = STORE_KEEP_REQUESTS};
 }
 
@@ -405,19 +406,40 @@ static status close_logs(run *r, errbuf *err) {
     return ST_OK;
 }
 
+/* Another program may hold the database. The run may have taken an hour, so it waits longer
+ * than others do, and says so. */
+static status commit_run(run *r, int64_t *run_id, status result, const char *message,
+                         errbuf *err) {
+    static const double quiet_s = 5;
+    const run_settings *o = &r->settings;
+    bool is_long = o->results_wait_s > quiet_s;
+    store_set_busy_timeout(r->store, is_long ? quiet_s : o->results_wait_s);
+    status st =
+        store_commit_run(r->stored, run_id, &r->figures, outcome_of(result), message, err);
+    if (st == ST_BUSY && is_long) {
+        fprintf(stderr,
+                "adaptivellm replay: %s is in use by another program: waiting %g s for it to "
+                "store the run\n",
+                o->results, o->results_wait_s);
+        store_set_busy_timeout(r->store, o->results_wait_s);
+        st = store_commit_run(r->stored, run_id, &r->figures, outcome_of(result), message, err);
+    }
+    if (st == ST_OK) r->stored = NULL;
+    return st;
+}
+
+/* The files come first: they are written even if the database cannot be, and before the wait
+ * for it. */
 status run_store(run *r, int64_t *run_id, status result, const char *message, errbuf *err) {
     *run_id = 0;
-    status st = close_logs(r, err);
-    if (r->stored) {
-        status stored = store_commit_run(r->stored, run_id, &r->figures, outcome_of(result),
-                                         message, st == ST_OK ? err : NULL);
-        if (stored == ST_OK)
-            r->stored = NULL;
-        else if (st == ST_OK)
-            st = stored;
-    }
-    if (st == ST_OK && r->settings.json) st = write_json(r, result, message, err);
-    return st;
+    errbuf json_err = {0}, commit_err = {0};
+    status logs = close_logs(r, err);
+    status json = r->settings.json ? write_json(r, result, message, &json_err) : ST_OK;
+    status stored = r->stored ? commit_run(r, run_id, result, message, &commit_err) : ST_OK;
+    /* Where the database failed, too, that is the greater loss. */
+    if (stored != ST_OK) return fail(err, stored, "%s", commit_err.text);
+    if (logs != ST_OK) return logs;
+    return json == ST_OK ? ST_OK : fail(err, json, "%s", json_err.text);
 }
 
 const run_figures *run_get_figures(const run *r) {

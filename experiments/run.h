@@ -54,7 +54,8 @@ typedef struct run_settings {
     const char *slo;
     const char *label;
     const char *results, *json, *log, *timeline; /* files, NULL for none */
-    uint64_t keep_requests;                      /* rows kept in results.db */
+    double results_wait_s;  /* for another program that holds results.db when the run ends */
+    uint64_t keep_requests; /* rows kept in results.db */
     bool quiet;
 } run_settings;
 
@@ -75,8 +76,9 @@ void run_destroy(run *r);
  * ST_INTERRUPTED: SIGINT came. */
 MUST_USE status run_execute(run *r, errbuf *err);
 
-/* Writes results, JSON, log and timeline where they were asked for; result and message are what
- * run_execute gave. The id of the stored run goes to *run_id, 0 when none is kept. */
+/* Writes results, JSON, log and timeline where they were asked for, each even if another cannot
+ * be; result and message are what run_execute gave. The id of the stored run goes to *run_id, 0
+ * when none is kept. ST_BUSY: another program held the database. */
 MUST_USE status run_store(run *r, int64_t *run_id, status result, const char *message,
                           errbuf *err);
 

@@ -77,8 +77,9 @@ const char *database_path(const database *db) {
 }
 
 void database_set_busy_timeout(database *db, double seconds) {
-    db->busy_timeout_s = seconds;
-    sqlite3_busy_timeout(db->handle, (int)(seconds * 1000));
+    static const double max_s = 1e6; /* SQLite counts milliseconds in an int */
+    db->busy_timeout_s = seconds < max_s ? seconds : max_s;
+    sqlite3_busy_timeout(db->handle, (int)(db->busy_timeout_s * 1000));
 }
 
 status database_run(database *db, const char *sql, errbuf *err) {

@@ -97,10 +97,21 @@ holder=$!
 exec 3>hold
 echo 'begin exclusive;' >&3
 while sqlite3 -batch results.db 'begin immediate; rollback' 2>/dev/null; do sleep 0.1; done
-expect 1 replay "${settings[@]}"
+expect 1 replay "${settings[@]}" --results-wait 0.1 --json held.json --log held.log
 said 'results\.db: another process is still using it.*run again'
+said 'the run was not kept'
+python3 -m json.tool held.json >/dev/null # what can be written is
+[ -s held.log ]
+# A run waits longer than other programs use to, and says so.
+"$program" replay "${settings[@]}" 2>waits 3>&- &
+waiting=$!
+until grep -q 'results\.db is in use by another program: waiting 60 s' waits; do
+  kill -0 "$waiting" || { cat waits >&2 && exit 1; }
+  sleep 0.1
+done
 exec 3>&-
-wait "$holder"
+wait "$holder" "$waiting"
+runs=$((runs + 1))
 intact
 
 # --- a damaged database: said, and left as it is
