@@ -5,11 +5,12 @@
 #include <stdlib.h>
 
 #include "compare.h"
+#include "json_text.h"
 
 /* A text of the store that is JSON itself; as a plain string if it is not. */
 static json_t *embedded(const char *text) {
     json_t *json = text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
-    return json ? json : json_string(text);
+    return json ? json : json_text(text);
 }
 
 /* {name: number or null}: the figures of run, or their ratios to base when it is not NULL. */
@@ -31,16 +32,16 @@ static json_t *figures_json(const stored_run *run, const stored_run *base) {
 }
 
 static json_t *run_json(const stored_run *r) {
-    /* `s?` writes null for NULL; `o` takes the reference, and fails without one. */
+    /* `o` takes the reference, and fails without one. */
     return json_pack(
-        "{s:I, s:s?, s:s?, s:o, s:I, s:s?, s:s?, s:s?, s:s?, s:s?, s:s?, s:o, s:s?, "
-        "s:s?, s:I, s:o}",
-        "id", (json_int_t)r->id, "created_utc", r->created_utc, "commit_hash", r->commit_hash,
-        "machine", embedded(r->machine), "seed", (json_int_t)r->seed, "label", r->label,
-        "trace", r->trace, "backend", r->backend, "device", r->device, "model", r->model,
-        "policy", r->policy, "settings", embedded(r->settings), "outcome", r->outcome,
-        "message", r->message, "request_stride", (json_int_t)r->request_stride, "figures",
-        figures_json(r, NULL));
+        "{s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:o}",
+        "id", (json_int_t)r->id, "created_utc", json_text(r->created_utc), "commit_hash",
+        json_text(r->commit_hash), "machine", embedded(r->machine), "seed", (json_int_t)r->seed,
+        "label", json_text(r->label), "trace", json_text(r->trace), "backend",
+        json_text(r->backend), "device", json_text(r->device), "model", json_text(r->model),
+        "policy", json_text(r->policy), "settings", embedded(r->settings), "outcome",
+        json_text(r->outcome), "message", json_text(r->message), "request_stride",
+        (json_int_t)r->request_stride, "figures", figures_json(r, NULL));
 }
 
 static json_t *ratio_json(const stored_run *base, const stored_run *run) {

@@ -7,6 +7,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "json_text.h"
+
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
 #else
@@ -37,10 +39,9 @@ char *machine_describe(void) {
     bool has_kernel = uname(&system) == 0;
     if (has_kernel)
         snprintf(kernel, sizeof(kernel), "%.100s %.100s", system.sysname, system.release);
-    /* `s?` writes null for NULL. */
-    json_t *json = json_pack("{s:s?, s:I, s:s?, s:s}", "cpu", has_cpu ? cpu : NULL, "cores",
-                             (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernel",
-                             has_kernel ? kernel : NULL, "compiler", COMPILER);
+    json_t *json = json_pack("{s:o, s:I, s:o, s:s}", "cpu", json_text(has_cpu ? cpu : NULL),
+                             "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "kernel",
+                             json_text(has_kernel ? kernel : NULL), "compiler", COMPILER);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     return text;

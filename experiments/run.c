@@ -11,6 +11,7 @@
 #include "build_commit.h"
 #include "interrupt.h"
 #include "iteration_log.h"
+#include "json_text.h"
 #include "machine.h"
 #include "output_log.h"
 #include "progress.h"
@@ -369,7 +370,7 @@ static status write_json(const run *r, status result, const char *message, errbu
     const char *path = r->settings.json;
     json_t *all = figures_json(&r->figures);
     json_object_set_new(all, "outcome", json_string(outcome_text(result)));
-    json_object_set_new(all, "message", message ? json_string(message) : json_null());
+    json_object_set_new(all, "message", json_text(message));
     json_object_set_new(all, "n_skipped_lines",
                         json_integer((json_int_t)trace_n_bad(r->trace)));
     json_object_set_new(all, "n_cut_outputs", json_integer((json_int_t)r->cut.n_requests));

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json_text.h"
+
 enum { BAR_WIDTH = 24 };
 
 static void print_times(const trace_report *report, const trace_summary *sum) {
@@ -107,9 +109,9 @@ json_t *trace_report_json(const trace_report *report, const trace_stat *stat) {
     trace_summary sum = trace_stat_summary(stat);
     bool rate_known = report->has_arrivals && sum.rate_known;
     return json_pack(
-        "{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
-        report->name, "format", report->format, "n_requests", (json_int_t)sum.n, "n_clients",
-        (json_int_t)sum.n_clients, "duration_s",
+        "{s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
+        json_text(report->name), "format", json_text(report->format), "n_requests",
+        (json_int_t)sum.n, "n_clients", (json_int_t)sum.n_clients, "duration_s",
         real_or_null(report->has_arrivals, sum.duration_s), "rate_per_s",
         real_or_null(rate_known, sum.rate_per_s), "gap_cv",
         real_or_null(rate_known, sum.gap_cv), "prompt_tokens", lengths_json(&sum.prompt),

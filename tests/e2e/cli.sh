@@ -57,6 +57,20 @@ printf 'arrived_at,num_prefill_tokens,num_decode_tokens\n0,4,2\n1.5,8,2\n' >"$wo
 expect 0 trace stat "$work/vidur.csv"
 said ': Vidur CSV$' && said '^  duration, s +1.5$'
 
+# Names may hold bytes that are no UTF-8, JSON may not.
+cp "$work/three.jsonl" "$work/"$'tr\xffx.jsonl'
+label=$'\xff\xfe'
+odd=(--trace "$work/"$'tr\xffx.jsonl' --label "$label" --results "$work/odd.db" --quiet)
+expect 0 trace stat "${odd[1]}" --json
+for file in one two; do
+  expect 0 replay "${odd[@]}" --json "$work/$file.json"
+  python3 -c 'import json, sys
+assert json.load(open(sys.argv[1]))["settings"]["trace"].endswith("tr\ufffdx.jsonl")' "$work/$file.json"
+done
+expect 0 compare --results "$work/odd.db" --label "$label" --json "$work/odd.json"
+python3 -c 'import json, sys
+assert json.load(open(sys.argv[1]))["runs"][0]["label"] == "\ufffd\ufffd"' "$work/odd.json"
+
 for list in policies devices models; do
   expect 0 "$list"
 done
