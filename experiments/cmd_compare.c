@@ -28,7 +28,8 @@ static const char usage_text[] =
     "\n"
     "Prints the figures of stored runs side by side, with ratios to the first of them.\n"
     "Without run numbers it takes the latest two runs. With --validate and --results: the\n"
-    "first run was measured (--backend cpu), the others simulate it: their errors, in %.\n"
+    "first run was measured (--backend cpu or cuda), the others simulate it: their errors, in "
+    "%.\n"
     "With --validate REQUESTS: what a real server did beside its simulation; `adaptivellm\n"
     "compare --validate --help` explains.\n"
     "\n"
@@ -153,6 +154,14 @@ static status write_json(const char *path, const stored_run *runs, size_t n, err
     return ST_OK;
 }
 
+static status check_measured(const stored_run *run, errbuf *err) {
+    if (!run->backend || strcmp(run->backend, "sim") != 0) return ST_OK;
+    return fail(err, ST_INVALID,
+                "run %" PRId64 " was simulated, not measured: --validate wants a run of "
+                "--backend cpu or cuda first, and after it the runs that simulate it",
+                run->id);
+}
+
 static status print_runs(const options *o, const stored_run *runs, errbuf *err) {
     compare_print_warnings(stderr, "adaptivellm compare: warning: ", runs, o->n_ids, &o->view);
     status st = o->json ? write_json(o->json, runs, o->n_ids, err) : ST_OK;
@@ -172,6 +181,7 @@ static status compare(options *o, errbuf *err) {
         st = runs ? read_runs(runs, o, s, err) : fail(err, ST_NO_MEMORY, "out of memory");
     }
     store_close(s);
+    if (!st && o->view.errors) st = check_measured(&runs[0], err);
     if (!st) st = print_runs(o, runs, err);
     for (size_t i = 0; runs && i < o->n_ids; i++) stored_run_finish(&runs[i]);
     free(runs);

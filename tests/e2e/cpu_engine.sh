@@ -48,11 +48,19 @@ said 'times:5: no line of step times'
 
 # Measured samples simulate this machine, too; its fits weigh turnarounds.
 expect 0 replay --backend sim --device cpu "${small[@]}" "${crowd[@]}" --latency measured \
-  --profile "$db"
-expect 0 replay --backend cpu "${small[@]}" "${crowd[@]}" --threads 1 --profile "$db" --json -
+  --profile "$db" --results "$work/results.db"
+expect 0 replay --backend cpu "${small[@]}" "${crowd[@]}" --threads 1 --profile "$db" --json - \
+  --results "$work/results.db"
 said '"weighted_turnaround_mean": [0-9]'
 expect 0 replay --backend cpu "${small[@]}" "${crowd[@]}" --threads 1 --json -
 said '"weighted_turnaround_mean": null'
+
+# Both are stored: the measured run comes first.
+expect 0 compare --results "$work/results.db" --validate 2 1 --all
+said '^TTFT, s, mean( +[0-9.e-]+){2} +[+-][0-9.]+ ?%$'
+grep -q warning "$work/said" && cat "$work/said" >&2 && exit 1
+expect 1 compare --results "$work/results.db" --validate 1 2
+said 'run 1 was simulated, not measured'
 
 # Refusals.
 expect 2 replay --backend cpu "${crowd[@]}"
