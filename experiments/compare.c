@@ -232,6 +232,7 @@ void compare_print_warnings(FILE *out, const char *prefix, const stored_run *run
         warn_texts(out, prefix, "backend", offsetof(stored_run, backend), runs, n);
     }
     warn_seeds(out, prefix, runs, n);
+    compare_warn_settings(out, prefix, runs, n, view);
     for (size_t i = 0; i < n; i++)
         if (strcmp(or_dash(runs[i].outcome), "finished") != 0)
             fprintf(out, "%srun %" PRId64 " did not finish (%s: %s): its figures end there\n",

@@ -23,10 +23,14 @@ typedef struct compare_view {
 void compare_print_table(FILE *out, const stored_run *runs, size_t n, const compare_view *view);
 
 /* Prints one line for each thing that makes the runs less than comparable: another trace,
- * model or seed, another device or backend (of a validation: another policy), or a run that did
- * not finish. Each line begins with prefix. */
+ * model or seed, another device or backend (of a validation: another policy), other settings,
+ * or a run that did not finish. Each line begins with prefix. */
 void compare_print_warnings(FILE *out, const char *prefix, const stored_run *runs, size_t n,
                             const compare_view *view);
+
+/* The line about settings: those that differ and their values. */
+void compare_warn_settings(FILE *out, const char *prefix, const stored_run *runs, size_t n,
+                           const compare_view *view);
 
 /* Writes {"runs": [...], "ratios": [...]} with all figures; what is not known is null.
  * ST_NO_MEMORY; ST_IO, without a message: the stream failed, errno says why. */

@@ -158,6 +158,35 @@ static void test_runs_that_differ_are_warned_about(void **state) {
     assert_null(strstr(text, "device"));
 }
 
+static void test_settings_that_differ_are_named(void **state) {
+    (void)state;
+    static char settings[][160] = {
+        "{\"seed\":1,\"rate\":40.0,\"tp\":1,\"kv_blocks\":800,\"noise\":0.1,\"drift\":null,"
+        "\"policy\":\"a\",\"latency\":\"analytic\",\"horizon\":true}",
+        "{\"seed\":2,\"rate\":40.0,\"tp\":2,\"kv_blocks\":600,\"noise\":0.1,"
+        "\"policy\":\"b\",\"latency\":\"measured\",\"horizon\":false}",
+        "{\"seed\":1,\"rate\":40.0,\"tp\":2,\"kv_blocks\":800,\"noise\":0.1,"
+        "\"policy\":\"a\",\"latency\":\"analytic\",\"link_gbs\":20.5}",
+        "{\"tp\":1,\"kv_blocks\":800,\"noise\":0.1,\"latency\":\"x\",\"threads\":2}"};
+    stored_run runs[] = {make_run(1, v0, 1), make_run(2, v1, 1), make_run(3, v1, 1)};
+    runs[0].settings = settings[0];
+    assert_string_equal(printed(print_warnings, runs, 3), ""); /* of one run only: not known */
+    for (int i = 0; i < 3; i++) runs[i].settings = settings[i];
+    assert_string_equal(printed(print_warnings, runs, 3),
+                        "! the runs differ in settings: tp (1, 2), kv_blocks (800, 600), "
+                        "latency (analytic, measured), link_gbs (none, 20.5)\n");
+    /* A measured run is not simulated, and its device has settings of its own. */
+    char cpu[] = "cpu";
+    stored_run pair[] = {make_run(1, v0, 1), make_run(2, v0, 1)};
+    pair[0].backend = cpu;
+    pair[0].settings = settings[3];
+    pair[1].settings = settings[0];
+    assert_null(strchr(printed(print_validation, pair, 2), '!'));
+    pair[1].settings = settings[1];
+    assert_holds(printed(print_validation, pair, 2),
+                 "! the runs differ in settings: tp (1, 2), kv_blocks (800, 600)\n");
+}
+
 static void test_a_validation_shows_errors(void **state) {
     (void)state;
     char cpu[] = "cpu";
@@ -314,6 +343,7 @@ int main(void) {
         TEST(the_table_shows_values_and_ratios),
         TEST(lines_of_the_table_are_aligned),
         TEST(runs_that_differ_are_warned_about),
+        TEST(settings_that_differ_are_named),
         TEST(a_validation_shows_errors),
         TEST(json_holds_all_figures_and_ratios),
         TEST_OF_COMMAND(the_command_takes_the_latest_runs),
