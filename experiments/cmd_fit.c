@@ -135,7 +135,7 @@ static status check(judged_fits *fits, profile_store *store, const options *o,
 static status run(const options *o, char *const *files, size_t n_files, errbuf *err) {
     profile_store *store;
     judged_fits fits = {0};
-    TRY(profile_store_open(&store, o->profile, o->format ? DATABASE_READ : DATABASE_CREATE,
+    TRY(profile_store_open(&store, o->profile, o->format ? DATABASE_READ : DATABASE_UPDATE,
                            err));
     status st;
     if (o->format) {

@@ -32,13 +32,14 @@ typedef struct database_schema {
 } database_schema;
 
 typedef enum database_mode {
-    DATABASE_READ,  /* the file must exist; it is not written */
-    DATABASE_CREATE /* made when missing; an empty file gets the schema in one transaction */
+    DATABASE_READ,   /* the file must exist; it is not written */
+    DATABASE_UPDATE, /* the file must exist */
+    DATABASE_CREATE  /* made when missing; an empty file gets the schema in one transaction */
 } database_mode;
 
 /* Opens path and checks that it is what the schema says. schema->kind must outlive the
- * database. On error *out is not written. ST_NOT_FOUND: DATABASE_READ of a file that is missing
- * or still empty. ST_BUSY, ST_IO, ST_FORMAT, ST_VERSION, ST_NO_MEMORY. A file in a folder that
+ * database. On error *out is not written. ST_NOT_FOUND: the file must exist and is missing or
+ * still empty. ST_BUSY, ST_IO, ST_FORMAT, ST_VERSION, ST_NO_MEMORY. A file in a folder that
  * may not be written can be read if no writer left a log beside it. */
 MUST_USE status database_open(database **out, const char *path, database_mode mode,
                               const database_schema *schema, errbuf *err);

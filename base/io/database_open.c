@@ -95,13 +95,21 @@ static status reconnect_immutable(database *db, errbuf *err) {
     return st;
 }
 
+static status check_exists(const database *db, errbuf *err) {
+    if (access(db->path, F_OK) == 0) return ST_OK;
+    return fail(err, ST_NOT_FOUND, "%s: there is no such %s: %s", db->path, db->kind,
+                strerror(errno));
+}
+
+static status fail_empty(const database *db, errbuf *err) {
+    return fail(err, ST_NOT_FOUND, "%s: nothing has been stored in it yet", db->path);
+}
+
 static status open_to_read(database *db, const database_schema *schema, errbuf *err) {
-    if (access(db->path, F_OK) != 0)
-        return fail(err, ST_NOT_FOUND, "%s: there is no such %s: %s", db->path, db->kind,
-                    strerror(errno));
     /* Opened for writing where that is allowed: a read-only connection that is the last to
      * close would leave its log and index files behind. */
-    status st = connect_file(db, db->path, SQLITE_OPEN_READWRITE, err);
+    status st = check_exists(db, err);
+    if (!st) st = connect_file(db, db->path, SQLITE_OPEN_READWRITE, err);
     if (st) return st;
     identity id;
     int code = read_identity(db, &id);
@@ -111,8 +119,7 @@ static status open_to_read(database *db, const database_schema *schema, errbuf *
         code = read_identity(db, &id);
     }
     if (code != SQLITE_OK) return database_check(db, code, err);
-    if (is_fresh(&id))
-        return fail(err, ST_NOT_FOUND, "%s: nothing has been stored in it yet", db->path);
+    if (is_fresh(&id)) return fail_empty(db, err);
     if ((st = check_identity(db, &id, schema, err))) return st;
     return database_run(db, "PRAGMA query_only = ON", err);
 }
@@ -143,8 +150,11 @@ static status write_schema(database *db, const database_schema *schema, errbuf *
     return database_run(db, numbers, err);
 }
 
-static status open_to_write(database *db, const database_schema *schema, errbuf *err) {
-    status st = connect_file(db, db->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+static status open_to_write(database *db, const database_schema *schema, bool may_create,
+                            errbuf *err) {
+    status st = may_create ? ST_OK : check_exists(db, err);
+    int flags = SQLITE_OPEN_READWRITE | (may_create ? SQLITE_OPEN_CREATE : 0);
+    if (!st) st = connect_file(db, db->path, flags, err);
     if (st) return st;
     /* SQLite would open it to read; say so before a run is made in vain. */
     if (sqlite3_db_readonly(db->handle, "main") == 1)
@@ -153,6 +163,7 @@ static status open_to_write(database *db, const database_schema *schema, errbuf 
                     db->path);
     identity id;
     if ((st = database_check(db, read_identity(db, &id), err))) return st;
+    if (is_fresh(&id) && !may_create) return fail_empty(db, err);
     if (is_fresh(&id)) {
         if ((st = database_begin(db, err))) return st;
         st = write_schema(db, schema, err);
@@ -179,8 +190,8 @@ status database_open(database **out, const char *path, database_mode mode,
         return fail(err, ST_NO_MEMORY, "%s: out of memory", path);
     }
     db->kind = schema->kind;
-    status st =
-        mode == DATABASE_READ ? open_to_read(db, schema, err) : open_to_write(db, schema, err);
+    status st = mode == DATABASE_READ ? open_to_read(db, schema, err)
+                                      : open_to_write(db, schema, mode == DATABASE_CREATE, err);
     if (st) {
         database_close(db);
         return st;

@@ -90,6 +90,17 @@ expect 1 replay "${settings[@]}" --results nowhere/results.db
 said 'nowhere/results\.db.*its folder exist'
 intact
 
+# --- a database that is not there: said, and not made
+for command in 'fit --device cpu' 'fit --device cpu --check vidur none.csv' 'profile list' \
+  'predict --device h200 --decodes 1@1' 'replay --workload fixed,n=1'; do
+  # shellcheck disable=SC2086
+  expect 1 $command --profile none.db
+  said 'none\.db: there is no such profile database'
+done
+expect 1 compare --results none.db
+said 'none\.db: there is no such results database'
+[ ! -e none.db ]
+
 # --- a database in use by another process for longer than a run waits
 mkfifo hold
 sqlite3 -batch results.db >/dev/null <hold &

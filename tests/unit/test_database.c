@@ -185,6 +185,18 @@ static void test_a_missing_or_empty_file_cannot_be_read(void **state) {
     database_close(open_or_die(DATABASE_CREATE)); /* but it can be filled */
 }
 
+static void test_a_missing_or_empty_file_is_not_made_by_an_update(void **state) {
+    (void)state;
+    assert_refused(DATABASE_UPDATE, &schema, ST_NOT_FOUND, "there is no such number database");
+    assert_true(access(file, F_OK) != 0);
+    write_bytes(0, "w", "", 0);
+    assert_refused(DATABASE_UPDATE, &schema, ST_NOT_FOUND, "nothing has been stored");
+    database_close(open_or_die(DATABASE_CREATE));
+    database *db = open_or_die(DATABASE_UPDATE);
+    run_or_die(db, many_rows);
+    database_close(db);
+}
+
 static void test_a_missing_folder_is_named(void **state) {
     (void)state;
     errbuf err = {0};
@@ -385,6 +397,7 @@ int main(void) {
         TEST(wrong_sql_and_broken_constraints_are_invalid),
         TEST(a_rolled_back_transaction_leaves_nothing),
         TEST(a_missing_or_empty_file_cannot_be_read),
+        TEST(a_missing_or_empty_file_is_not_made_by_an_update),
         TEST(a_missing_folder_is_named),
         TEST(another_version_is_refused),
         TEST(a_database_of_another_program_is_refused),
