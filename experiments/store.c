@@ -61,7 +61,7 @@ status store_open(store **out, const char *path, database_mode mode, errbuf *err
     char *sql = store_schema_sql();
     store *s = calloc(1, sizeof(*s));
     status st = sql && s ? ST_OK : fail(err, ST_NO_MEMORY, "%s: out of memory", path);
-    const database_schema schema = {"results database", STORE_APPLICATION_ID, STORE_VERSION,
+    const database_schema schema = {"results database", DATABASE_RESULTS_ID, STORE_VERSION,
                                     sql};
     if (!st) st = database_open(&s->db, path, mode, &schema, err);
     if (!st) st = check_runs(s->db, err);

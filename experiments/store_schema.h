@@ -3,7 +3,7 @@
 #define STORE_SCHEMA_H
 
 /* "ADLM". The version goes up with every change of a table or a figure. */
-enum { STORE_APPLICATION_ID = 0x41444c4d, STORE_VERSION = 1 };
+enum { STORE_VERSION = 1 };
 
 /* CREATE statements of all tables, to be freed; NULL without memory. */
 char *store_schema_sql(void);

@@ -12,7 +12,7 @@
 #define PARAMETER(column, member, type) ",?"
 
 const database_schema profile_schema = {
-    "profile database", PROFILE_APPLICATION_ID, PROFILE_VERSION,
+    "profile database", DATABASE_PROFILES_ID, PROFILE_VERSION,
     "CREATE TABLE device(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;\n"
     "CREATE TABLE model(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;\n"
     "CREATE TABLE profile(\n"

@@ -6,7 +6,7 @@
 #include "database.h"
 #include "sample.h"
 
-enum { PROFILE_APPLICATION_ID = 0x41505246, PROFILE_VERSION = 1 };
+enum { PROFILE_VERSION = 1 };
 
 extern const database_schema profile_schema;
 

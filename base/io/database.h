@@ -24,11 +24,16 @@
 typedef struct database database;
 typedef struct statement statement;
 
+/* The application_id of each kind of database of this program: it tells the kind from the
+ * others and from all other SQLite files. All are here, so that a file of the wrong kind can be
+ * named. */
+enum { DATABASE_RESULTS_ID = 0x41444c4d, DATABASE_PROFILES_ID = 0x41505246 };
+
 typedef struct database_schema {
-    const char *kind;       /* for messages: "results database" */
-    int32_t application_id; /* tells this kind of file from all other SQLite files */
-    int32_t version;        /* kept in user_version; at least 1 */
-    const char *sql;        /* creates everything in an empty file */
+    const char *kind; /* for messages: "results database" */
+    int32_t application_id;
+    int32_t version; /* kept in user_version; at least 1 */
+    const char *sql; /* creates everything in an empty file */
 } database_schema;
 
 typedef enum database_mode {

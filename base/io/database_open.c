@@ -37,10 +37,22 @@ static bool is_fresh(const identity *id) {
     return id->application_id == 0 && id->version == 0 && id->n_objects == 0;
 }
 
+static const char *kind_of(int64_t application_id) {
+    switch (application_id) {
+    case DATABASE_RESULTS_ID:
+        return "results database";
+    case DATABASE_PROFILES_ID:
+        return "profile database";
+    default:
+        return "SQLite database of another program";
+    }
+}
+
 static status check_identity(const database *db, const identity *id,
                              const database_schema *schema, errbuf *err) {
     if (id->application_id != schema->application_id)
-        return database_fail_format(db, "it is a SQLite database of another program", err);
+        return fail(err, ST_FORMAT, "%s is a %s, not a %s: name another file", db->path,
+                    kind_of(id->application_id), schema->kind);
     if (id->version != schema->version)
         return fail(err, ST_VERSION,
                     "%s: version %lld of the %s, this program reads version %ld: use the "
@@ -150,9 +162,24 @@ static status write_schema(database *db, const database_schema *schema, errbuf *
     return database_run(db, numbers, err);
 }
 
+/* SQLite tries again to read what it may not make, and then says that there is no such file. */
+static status check_folder(const database *db, errbuf *err) {
+    if (access(db->path, F_OK) == 0) return ST_OK;
+    const char *slash = strrchr(db->path, '/');
+    char *folder = slash ? strndup(db->path, (size_t)(slash - db->path) + 1) : strdup(".");
+    if (!folder) return fail(err, ST_NO_MEMORY, "%s: out of memory", db->path);
+    int cause = access(folder, W_OK | X_OK) == 0 ? 0 : errno;
+    free(folder);
+    if (!cause) return ST_OK;
+    return fail(err, ST_IO,
+                "%s: cannot be made (%s): check that its folder exists and may be "
+                "written, or name another file",
+                db->path, strerror(cause));
+}
+
 static status open_to_write(database *db, const database_schema *schema, bool may_create,
                             errbuf *err) {
-    status st = may_create ? ST_OK : check_exists(db, err);
+    status st = may_create ? check_folder(db, err) : check_exists(db, err);
     int flags = SQLITE_OPEN_READWRITE | (may_create ? SQLITE_OPEN_CREATE : 0);
     if (!st) st = connect_file(db, db->path, flags, err);
     if (st) return st;

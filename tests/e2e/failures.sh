@@ -101,6 +101,13 @@ expect 1 compare --results none.db
 said 'none\.db: there is no such results database'
 [ ! -e none.db ]
 
+# --- a database of the other kind: which it is
+expect 1 profile list --profile results.db
+said 'results\.db is a results database, not a profile database: name another file$'
+expect 0 profile --backend sim --device h200 --model llama-3-8b --profile profiles.db --quiet --iterations 20 --copies 8
+expect 1 replay --workload fixed,n=1 --results profiles.db
+said 'profiles\.db is a profile database, not a results database: name another file$'
+
 # --- a database in use by another process for longer than a run waits
 mkfifo hold
 sqlite3 -batch results.db >/dev/null <hold &

@@ -225,6 +225,22 @@ static void test_a_database_of_another_program_is_refused(void **state) {
     assert_refused(DATABASE_CREATE, &other, ST_FORMAT, "another program");
 }
 
+static void test_another_kind_of_database_is_named(void **state) {
+    (void)state;
+    database_schema profiles = schema, results = schema;
+    profiles.application_id = DATABASE_PROFILES_ID;
+    results.application_id = DATABASE_RESULTS_ID;
+    database *db = NULL;
+    assert_int_equal(database_open(&db, file, DATABASE_CREATE, &profiles, NULL), ST_OK);
+    database_close(db);
+    assert_refused(DATABASE_READ, &results, ST_FORMAT, "is a profile database, not a number");
+    assert_refused(DATABASE_CREATE, &results, ST_FORMAT, "name another file");
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(database_open(&db, file, DATABASE_CREATE, &results, NULL), ST_OK);
+    database_close(db);
+    assert_refused(DATABASE_READ, &profiles, ST_FORMAT, "is a results database, not a number");
+}
+
 static void test_a_text_file_is_refused_and_kept(void **state) {
     (void)state;
     static const char text[] = "TIMESTAMP,ContextTokens,GeneratedTokens\n1,2,3\n";
@@ -331,7 +347,10 @@ static int read_as_nobody(void) {
     if (read_or_die(db, "SELECT count(*) FROM number") != 1) return 3;
     if (database_run(db, "DELETE FROM number", &err) != ST_IO) return 4;
     database_close(db);
-    return 0;
+    char name[128];
+    snprintf(name, sizeof(name), "%s.new", file);
+    if (database_open(&db, name, DATABASE_CREATE, &schema, &err) != ST_IO) return 5;
+    return strstr(err.text, "Permission denied") ? 0 : 6;
 }
 
 static void test_a_file_in_a_read_only_folder_can_be_read(void **state) {
@@ -401,6 +420,7 @@ int main(void) {
         TEST(a_missing_folder_is_named),
         TEST(another_version_is_refused),
         TEST(a_database_of_another_program_is_refused),
+        TEST(another_kind_of_database_is_named),
         TEST(a_text_file_is_refused_and_kept),
         TEST(damage_in_the_middle_is_told_when_it_is_met),
         TEST(a_locked_file_is_busy_until_it_is_released),
