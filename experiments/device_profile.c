@@ -67,10 +67,10 @@ status device_profile_measure(device_profile *out, const device_profile_design *
     if (!out->samples) return fail(err, ST_NO_MEMORY, "out of memory for %u samples", n_points);
     TRY(run_setup_executor(&device, setup, settings, err));
     collection c = {out, progress_start(n_points, "points", settings->quiet)};
-    interrupt sigint;
-    interrupt_begin(&sigint);
+    interrupt signals;
+    interrupt_begin(&signals);
     status st = microbench_run(&device, &config, collect, &c, err);
-    interrupt_end(&sigint);
+    interrupt_end(&signals);
     progress_end(&c.bar);
     device.destroy(device.context);
     for (uint32_t i = 0; i < out->n; i++) out->samples[i].tp = settings->tp;

@@ -25,8 +25,9 @@ typedef struct device_profile {
 } device_profile;
 
 /* Measures on an executor made of setup and settings, with a progress bar unless they say
- * quiet. Release *out with device_profile_finish, on errors too. ST_INTERRUPTED: SIGINT came;
- * *out has the points that were done, a random choice of all. Errors of microbench_run(). */
+ * quiet. Release *out with device_profile_finish, on errors too. ST_INTERRUPTED: SIGINT or
+ * SIGTERM came; *out has the points that were done, a random choice of all. Errors of
+ * microbench_run(). */
 MUST_USE status device_profile_measure(device_profile *out, const device_profile_design *design,
                                        const run_setup *setup, const run_settings *settings,
                                        errbuf *err);

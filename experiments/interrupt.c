@@ -14,11 +14,13 @@ void interrupt_begin(interrupt *i) {
     struct sigaction action = {.sa_handler = note};
     sigemptyset(&action.sa_mask);
     came = 0;
-    sigaction(SIGINT, &action, &i->before);
+    sigaction(SIGINT, &action, &i->before_int);
+    sigaction(SIGTERM, &action, &i->before_term);
 }
 
 void interrupt_end(const interrupt *i) {
-    sigaction(SIGINT, &i->before, NULL);
+    sigaction(SIGINT, &i->before_int, NULL);
+    sigaction(SIGTERM, &i->before_term, NULL);
 }
 
 bool interrupt_came(void) {

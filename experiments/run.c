@@ -289,8 +289,8 @@ static void keep_unfinished(run *r) {
 }
 
 status run_execute(run *r, errbuf *err) {
-    interrupt sigint;
-    interrupt_begin(&sigint);
+    interrupt signals;
+    interrupt_begin(&signals);
     const serve_observer watch = {.planned = on_planned,
                                   .iterated = on_iterated,
                                   .ended = on_ended,
@@ -303,7 +303,7 @@ status run_execute(run *r, errbuf *err) {
     status st = serve(r->scheduler, &r->executor, &source, &watch, err);
     r->wall_s = monotonic_s() - started_s;
     progress_end(&r->bar);
-    interrupt_end(&sigint);
+    interrupt_end(&signals);
     if (st != ST_OK) keep_unfinished(r);
     book_figures(r);
     return st;

@@ -73,7 +73,7 @@ MUST_USE status run_create(run **out, const run_settings *settings, errbuf *err)
 void run_destroy(run *r);
 
 /* Serves the trace and fills the figures, on errors too. ST_ABORTED and ST_STUCK: as serve();
- * ST_INTERRUPTED: SIGINT came. */
+ * ST_INTERRUPTED: SIGINT or SIGTERM came. */
 MUST_USE status run_execute(run *r, errbuf *err);
 
 /* Writes results, JSON, log and timeline where they were asked for, each even if another cannot

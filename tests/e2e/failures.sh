@@ -163,8 +163,10 @@ stop() { # SIGNAL STATUS
 stop KILL 137
 intact
 latest finished
-stop INT 1
-said 'interrupted'
-runs=$((runs + 1))
-intact
-latest interrupted
+for signal in INT TERM; do
+  stop "$signal" 1
+  said 'interrupted'
+  runs=$((runs + 1))
+  intact
+  latest interrupted
+done
