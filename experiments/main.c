@@ -1,7 +1,13 @@
 /* main.c - the command line: finds the sub-command and reports how it ended. */
+#include <errno.h>
+#include <fcntl.h>
 #include <gsl/gsl_errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "nearest.h"
@@ -60,10 +66,29 @@ static int run(int argc, char **argv) {
     return unknown_command(argv[1]);
 }
 
+/* Without this a file that a command opens would take the number of a closed standard stream
+ * and get what is printed there. Open the wrong way: to use the stream fails as before. */
+static void fill_closed_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            return; /* no /dev/null: nothing can be done about it */
+}
+
+/* Who reads the first lines only, as head does, knows that the others are missing. */
+static bool is_closed_pipe(int fd) {
+    struct pollfd stream = {.fd = fd};
+    return poll(&stream, 1, 0) == 1 && (stream.revents & POLLERR);
+}
+
 int main(int argc, char **argv) {
+    fill_closed_streams();
+    /* A run whose table nobody reads any more is still stored. */
+    signal(SIGPIPE, SIG_IGN);
     gsl_set_error_handler_off(); /* GSL's default handler aborts */
     int exit_code = run(argc, argv);
     if (exit_code != EXIT_DONE || (fflush(stdout) == 0 && !ferror(stdout))) return exit_code;
+    if (is_closed_pipe(STDOUT_FILENO)) return EXIT_FAILED;
     fprintf(stderr, "adaptivellm: standard output could not be written to its end\n");
     return EXIT_FAILED;
 }

@@ -90,6 +90,24 @@ expect 1 replay "${settings[@]}" --results nowhere/results.db
 said 'nowhere/results\.db.*its folder exist'
 intact
 
+# --- a table that nobody reads to its end: the run is stored, and nothing is said
+table=(--workload 'sharegpt,n=3000,rate=40' --kv-blocks 800)
+{ "$program" replay "${table[@]}" --results results.db 2>said || echo $? >status; } | head -n 1 >first
+[ "$(cat status) $(wc -l <first)" = '1 1' ] || { echo "replay | head: $(cat status)" >&2 && exit 1; }
+[ ! -s said ] || { cat said >&2 && exit 1; }
+runs=$((runs + 1))
+intact
+latest finished
+
+# --- closed standard streams: no file takes their place
+last='replay >&-' got=0
+"$program" replay "${table[@]}" --timeline timeline.json >&- 2>said || got=$?
+[ "$got" -eq 1 ] || { echo "replay >&-: exit $got instead of 1" >&2 && exit 1; }
+said 'standard output could not be written to its end'
+python3 -m json.tool timeline.json >/dev/null
+"$program" replay "${table[@]}" --quiet --timeline timeline.json --log all.log <&- >&- 2>&-
+python3 -m json.tool timeline.json >/dev/null
+
 # --- a database that is not there: said, and not made
 for command in 'fit --device cpu' 'fit --device cpu --check vidur none.csv' 'profile list' \
   'predict --device h200 --decodes 1@1' 'replay --workload fixed,n=1'; do
@@ -123,7 +141,7 @@ python3 -m json.tool held.json >/dev/null # what can be written is
 # A run waits longer than other programs use to, and says so.
 "$program" replay "${settings[@]}" 2>waits 3>&- &
 waiting=$!
-until grep -q 'results\.db is in use by another program: waiting 60 s' waits; do
+until grep -qs 'results\.db is in use by another program: waiting 60 s' waits; do
   kill -0 "$waiting" || { cat waits >&2 && exit 1; }
   sleep 0.1
 done
