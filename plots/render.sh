@@ -12,8 +12,8 @@ Draws into OUTDIR, from the results database DB:
   rate_sweep                          throughput and latency against the request rate
 
 With run ids, all figures show these runs. Without, runs belong together that share trace,
-model, device, backend and label; such a set is a sweep if a policy ran at two rates or more in
-it. The distributions and the timeline show the latest set that is no sweep (of each policy the
+model, device, backend and label (of runs by experiments/sweep.sh: the name of the sweep); such a
+set is a sweep if a policy ran at two rates or more in it. The distributions and the timeline show the latest set that is no sweep (of each policy the
 latest run), the rate figure the latest sweep.
 END
 }
@@ -45,9 +45,11 @@ query() {
     sqlite3 -batch -bail "$db" "$1" | tr '\n' ' ' || fail "$db: cannot be read as a results database"
 }
 
-# run_set(id, a_set, policy, rate) and sweep(a_set, newest).
+# run_set(id, a_set, policy, rate) and sweep(a_set, newest). experiments/sweep.sh labels a run
+# sweep:NAME:HASH; without the hexadecimal digits at its end the label is that of the sweep.
 sets="WITH run_set AS (SELECT id, policy, settings ->> 'rate' AS rate, json_array(trace, model,
-    device, backend, label) AS a_set FROM run),
+    device, backend, CASE WHEN label GLOB 'sweep:*:*' THEN rtrim(label, '0123456789abcdef') ELSE
+    label END) AS a_set FROM run),
   sweep AS (SELECT a_set, max(newest) AS newest FROM (SELECT a_set, max(id) AS newest,
     count(DISTINCT rate) AS n_rates FROM run_set GROUP BY a_set, policy) GROUP BY a_set
     HAVING max(n_rates) > 1)"

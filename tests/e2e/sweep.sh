@@ -168,3 +168,12 @@ for victim in script parallel group; do
   said '^finished +[2-7] +[1-6]$'
   holds $((n_stored + 8))
 done
+
+# --- its runs are one figure, though every one has a label of its own
+if command -v gnuplot >/dev/null; then
+  printf 'fixed workload=sharegpt,n=30\naxis policy = vllm-v1 vllm-v0-swap\naxis rate = 10 20\n' >rates.sweep
+  expect 0 "${sweep[@]:1}" --results rates.db rates.sweep
+  expect 0 "$(realpath "$(dirname "${sweep[1]}")/../plots/render.sh")" rates.db figures
+  said '^figures/rate_sweep\.png figures/rate_sweep\.svg: runs 1 2 3 4$'
+  said '^figures/timeline\.png figures/timeline\.svg: runs [1-4] [1-4]$'
+fi
