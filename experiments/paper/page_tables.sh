@@ -85,7 +85,7 @@ preempted and the most sequences that may run (256) are the tighter limit; at p5
 reach it, and while requests keep arriving, at 110 %, the gap is closed. *All at once, turnaround*: most of
 the mean is due to requests of a few tokens that cannot be told from others in advance; the same
 order with true lengths (SRPT) is in the tables. *Throughput 1.1 to 1.4 times vLLM's*, as published for
-AdaptiveLLM: against the better of V0's modes not even the bounds are 1.2 times as fast (Throughput).
+AdaptiveLLM: against the better of V0's modes not even the bounds are 1.3 times as fast (Throughput).
 Larger ratios are to single modes: to swapping over a slow link, where V0's copies hold up the batch,
 and to recomputing on short requests, whose prefills cost V0 iterations of their own.
 END
@@ -296,7 +296,7 @@ END
   set_section neighbours 'Other systems, as far as they are modelled (adaptivellm policies), at p25.'
   printf '\n## Mechanisms\n'
   figure mechanisms 'one mechanism at a time switched off'
-  set_section mechanisms 'The adaptive policy with one setting changed, at p25. What a victim does (mechanism, victim, split, partial, reserve, write_back) changes little once copies run beside compute: the case for a choice is the device whose link is slow (link-6 under Sensitivity). Prompts mixed with decodes, copies beside compute, the order and its hysteresis decide.'
+  set_section mechanisms 'The adaptive policy with one setting changed, at p25. What a victim does (mechanism, victim, split, partial, reserve, write_back) changes little here, where copies run beside compute over a fast link. Prompts mixed with decodes, copies beside compute, the order and its hysteresis decide.'
   printf '\n## Fairness\n'
   figure pareto 'mean weighted turnaround against throughput and against the worst'
   set_section pareto 'The adaptive policy by its fairness, at p25.'
