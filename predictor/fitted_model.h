@@ -3,7 +3,7 @@
  * An iteration is predicted by the fit of whole iterations where there is one; otherwise it is
  * put together from its operators (iteration_parts.h). What follows from the number of tokens
  * or of sampled sequences alone is tabulated when the model is made, so that a prediction is a
- * look-up and one or two fits: under 200 ns, no allocation.
+ * look-up and one or two fits: some 100 to 300 ns, no allocation.
  *
  * Errors of different operators are taken as independent, those of the layers of one operator
  * as equal. Threads: one owner. */
