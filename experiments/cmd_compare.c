@@ -8,18 +8,27 @@
 #include "cmd_validate.h"
 #include "commands.h"
 #include "compare.h"
-
-/* Two is what a comparison needs: the latest run and the one before it. */
-enum { LAST_DEFAULT = 2 };
+#include "run_choice.h"
 
 typedef struct options {
-    const char *results, *label, *json;
-    size_t last; /* 0: not given */
+    run_choice choice;
+    const char *json;
     compare_view view;
     bool help;
-    int64_t *ids; /* [n_ids] */
-    size_t n_ids;
 } options;
+
+#define AT(field) offsetof(options, field)
+static const option_row rows[] = {
+    {"json", OPTION_TEXT, AT(json), OPTION_NO_FLAG},
+    {"all", OPTION_FLAG, AT(view.all), OPTION_NO_FLAG},
+    {"validate", OPTION_FLAG, AT(view.errors), OPTION_NO_FLAG},
+    {"help", OPTION_FLAG, AT(help), OPTION_NO_FLAG},
+};
+enum {
+    N_ROWS = sizeof(rows) / sizeof(rows[0]),
+    CODE_OWN = 0x100,
+    CODE_CHOICE = 0x200,
+};
 
 static const char usage_text[] =
     "usage: adaptivellm compare --results DB [RUN RUN...] [OPTION...]\n"
@@ -28,118 +37,34 @@ static const char usage_text[] =
     "\n"
     "Prints the figures of stored runs side by side, with ratios to the first of them.\n"
     "Without run numbers it takes the latest two runs. With --validate and --results: the\n"
-    "first run was measured (--backend cpu or cuda), the others simulate it: their errors, in "
-    "%.\n"
+    "first run was measured (--backend cpu or cuda), the others simulate it: their errors, "
+    "in %%.\n"
     "With --validate REQUESTS: what a real server did beside its simulation; `adaptivellm\n"
     "compare --validate --help` explains.\n"
     "\n"
-    "  --results DB   the database that `adaptivellm replay --results DB` wrote\n"
-    "  --label TEXT   all runs of this label, the oldest first\n"
-    "  --last N       the latest N runs (of the label, if one is given), the oldest first\n"
+    "%s"
     "  --all          all figures, not only the most asked for\n"
     "  --json FILE    writes all figures as JSON; `-` writes them to the terminal instead of\n"
     "                 the table\n"
     "  --help         prints this\n";
 
-static int misuse(const char *text, const char *value) {
-    fprintf(stderr, "adaptivellm compare: %s%s; `adaptivellm compare --help` explains\n", text,
-            value);
-    return EXIT_MISUSE;
-}
-
-static bool parse_positive(int64_t *out, const char *text) {
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno || end == text || *end || value < 1) return false;
-    *out = value;
-    return true;
-}
-
-static int parse_ids(options *o, int n, char **texts) {
-    if (n == 0) return EXIT_DONE;
-    o->ids = calloc((size_t)n, sizeof(*o->ids));
-    if (!o->ids) {
-        fprintf(stderr, "adaptivellm compare: out of memory\n");
-        return EXIT_FAILED;
-    }
-    for (int i = 0; i < n; i++)
-        if (!parse_positive(&o->ids[o->n_ids++], texts[i]))
-            return misuse("not the number of a run: ", texts[i]);
-    return EXIT_DONE;
-}
-
-static int parse_option(options *o, int option) {
-    int64_t last;
-    switch (option) {
-    case 'r':
-        o->results = optarg;
-        return EXIT_DONE;
-    case 'l':
-        o->label = optarg;
-        return EXIT_DONE;
-    case 'j':
-        o->json = optarg;
-        return EXIT_DONE;
-    case 'a':
-        o->view.all = true;
-        return EXIT_DONE;
-    case 'v':
-        o->view.errors = true;
-        return EXIT_DONE;
-    case 'h':
-        o->help = true;
-        return EXIT_DONE;
-    case 'n':
-        if (!parse_positive(&last, optarg))
-            return misuse("--last wants a number of runs, not ", optarg);
-        o->last = (size_t)last;
-        return EXIT_DONE;
-    default: /* getopt has said what is wrong */
-        return misuse("wrong option", "");
-    }
-}
-
-static int parse_options(options *o, int argc, char **argv) {
-    static const struct option known[] = {
-        {"results", required_argument, NULL, 'r'}, {"label", required_argument, NULL, 'l'},
-        {"last", required_argument, NULL, 'n'},    {"all", no_argument, NULL, 'a'},
-        {"validate", no_argument, NULL, 'v'},      {"json", required_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
-    };
+static status parse_options(options *o, int argc, char **argv, errbuf *err) {
+    struct option longs[N_RUN_CHOICE_OPTIONS + N_ROWS + 1] = {{0}};
+    option_table_longs(longs, run_choice_options, N_RUN_CHOICE_OPTIONS, CODE_CHOICE);
+    option_table_longs(longs + N_RUN_CHOICE_OPTIONS, rows, N_ROWS, CODE_OWN);
     optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
-        int exit_code = parse_option(o, option);
-        if (exit_code) return exit_code;
-        if (o->help) return EXIT_DONE;
+    for (int c; !o->help && (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+        status st;
+        if (!option_table_set(&o->choice, &st, run_choice_options, N_RUN_CHOICE_OPTIONS,
+                              CODE_CHOICE, c, optarg, err) &&
+            !option_table_set(o, &st, rows, N_ROWS, CODE_OWN, c, optarg, err))
+            return fail(err, ST_INVALID, "wrong option"); /* getopt has said which */
+        TRY(st);
     }
-    if (!o->results) return misuse("--results DB is missing", "");
-    int exit_code = parse_ids(o, argc - optind, argv + optind);
-    if (exit_code) return exit_code;
-    if (o->n_ids && (o->label || o->last))
-        return misuse("name runs, or choose them by --label and --last, not both", "");
-    if (o->n_ids == 1 || o->last == 1) return misuse("a comparison needs two runs or more", "");
-    return EXIT_DONE;
-}
-
-/* Fills o->ids from --label and --last when no run was named. */
-static status choose_runs(options *o, store *s, errbuf *err) {
-    if (o->n_ids) return ST_OK;
-    size_t n_max = o->last ? o->last : o->label ? 0 : LAST_DEFAULT;
-    status st = stored_run_find_latest(&o->ids, &o->n_ids, s, o->label, n_max, err);
-    if (st) return st;
-    if (o->n_ids < 2)
-        return fail(err, ST_NOT_FOUND,
-                    "%s: only run %" PRId64 " is there to compare; a comparison needs two",
-                    o->results, o->ids[0]);
-    return ST_OK;
-}
-
-static status read_runs(stored_run *runs, options *o, store *s, errbuf *err) {
-    for (size_t i = 0; i < o->n_ids; i++) {
-        status st = stored_run_read(&runs[i], s, o->ids[i], err);
-        if (st) return st;
-    }
+    if (o->help) return ST_OK;
+    TRY(run_choice_take(&o->choice, argc - optind, argv + optind, err));
+    if (o->choice.n == 1 || o->choice.last == 1)
+        return fail(err, ST_INVALID, "a comparison needs two runs or more");
     return ST_OK;
 }
 
@@ -162,45 +87,41 @@ static status check_measured(const stored_run *run, errbuf *err) {
                 run->id);
 }
 
-static status print_runs(const options *o, const stored_run *runs, errbuf *err) {
-    compare_print_warnings(stderr, "adaptivellm compare: warning: ", runs, o->n_ids, &o->view);
-    status st = o->json ? write_json(o->json, runs, o->n_ids, err) : ST_OK;
-    if (st || (o->json && strcmp(o->json, "-") == 0)) return st;
-    compare_print_table(stdout, runs, o->n_ids, &o->view);
+static status print_runs(const options *o, errbuf *err) {
+    const stored_run *runs = o->choice.runs;
+    size_t n = o->choice.n;
+    compare_print_warnings(stderr, "adaptivellm compare: warning: ", runs, n, &o->view);
+    if (o->json) TRY(write_json(o->json, runs, n, err));
+    if (!o->json || strcmp(o->json, "-") != 0) compare_print_table(stdout, runs, n, &o->view);
     return ST_OK;
 }
 
 static status compare(options *o, errbuf *err) {
-    store *s;
-    status st = store_open(&s, o->results, DATABASE_READ, err);
-    if (st) return st;
-    stored_run *runs = NULL;
-    st = choose_runs(o, s, err);
-    if (!st) {
-        runs = calloc(o->n_ids, sizeof(*runs));
-        st = runs ? read_runs(runs, o, s, err) : fail(err, ST_NO_MEMORY, "out of memory");
-    }
-    store_close(s);
-    if (!st && o->view.errors) st = check_measured(&runs[0], err);
-    if (!st) st = print_runs(o, runs, err);
-    for (size_t i = 0; runs && i < o->n_ids; i++) stored_run_finish(&runs[i]);
-    free(runs);
-    return st;
+    TRY(run_choice_read(&o->choice, err));
+    if (o->choice.n < 2)
+        return fail(err, ST_NOT_FOUND,
+                    "%s: only run %" PRId64 " is there to compare; a comparison needs two",
+                    o->choice.results, o->choice.ids[0]);
+    if (o->view.errors) TRY(check_measured(&o->choice.runs[0], err));
+    return print_runs(o, err);
 }
 
 int cmd_compare(int argc, char **argv) {
     if (is_validate(argc, argv)) return validate_main(argc, argv);
     options o = {0};
-    int exit_code = parse_options(&o, argc, argv);
-    if (!exit_code && o.help) {
-        fputs(usage_text, stdout);
-    } else if (!exit_code) {
-        errbuf err = {0};
-        if (compare(&o, &err)) {
-            fprintf(stderr, "adaptivellm compare: %s\n", err.text);
-            exit_code = EXIT_FAILED;
-        }
+    errbuf err = {0};
+    status st = parse_options(&o, argc, argv, &err);
+    int exit_code = EXIT_DONE;
+    if (st != ST_OK) {
+        fprintf(stderr, "adaptivellm compare: %s; `adaptivellm compare --help` explains\n",
+                err.text);
+        exit_code = st == ST_INVALID ? EXIT_MISUSE : EXIT_FAILED;
+    } else if (o.help) {
+        printf(usage_text, run_choice_help);
+    } else if (compare(&o, &err) != ST_OK) {
+        fprintf(stderr, "adaptivellm compare: %s\n", err.text);
+        exit_code = EXIT_FAILED;
     }
-    free(o.ids);
+    run_choice_finish(&o.choice);
     return exit_code;
 }

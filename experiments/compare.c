@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { VALUE_SIZE = 32, GAP = 2, RATIO_WIDTH = 9 };
+enum { GAP = 2, RATIO_WIDTH = 9 };
 
 static const figure_id chosen[] = {
     FIG_n_requests,
@@ -46,30 +46,29 @@ bool compare_ratio(double *ratio, const stored_run *base, const stored_run *run,
 
 /* ------------------------------------------------------------ table of figures */
 
-/* Four significant digits, and no exponent where people would not use one. */
-static void format_value(char text[VALUE_SIZE], const stored_run *run, figure_id id) {
+void compare_value_text(char text[COMPARE_TEXT_SIZE], const stored_run *run, figure_id id) {
     double value = run->figures.value[id], size = fabs(value);
     if (!run->figures.known[id])
         strcpy(text, "-");
     else if (figure_is_whole(id))
-        snprintf(text, VALUE_SIZE, "%.0f", value);
+        snprintf(text, COMPARE_TEXT_SIZE, "%.0f", value);
     else if (size >= 1000 && size < 1e15)
-        snprintf(text, VALUE_SIZE, "%.0f", value);
+        snprintf(text, COMPARE_TEXT_SIZE, "%.0f", value);
     else if (size >= 1e-3 && size < 1000)
-        snprintf(text, VALUE_SIZE, "%.*f", 3 - (int)floor(log10(size)), value);
+        snprintf(text, COMPARE_TEXT_SIZE, "%.*f", 3 - (int)floor(log10(size)), value);
     else
-        snprintf(text, VALUE_SIZE, "%.3g", value);
+        snprintf(text, COMPARE_TEXT_SIZE, "%.3g", value);
 }
 
-static void format_ratio(char text[VALUE_SIZE], const stored_run *base, const stored_run *run,
-                         figure_id id, bool is_error) {
+void compare_ratio_text(char text[COMPARE_TEXT_SIZE], const stored_run *base,
+                        const stored_run *run, figure_id id, bool is_error) {
     double ratio;
     if (!compare_ratio(&ratio, base, run, id))
         strcpy(text, "-");
     else if (is_error)
-        snprintf(text, VALUE_SIZE, "%+.2f%%", 100 * (ratio - 1));
+        snprintf(text, COMPARE_TEXT_SIZE, "%+.2f%%", 100 * (ratio - 1));
     else
-        snprintf(text, VALUE_SIZE, ratio < 99.95 ? "%.3fx" : "%.3gx", ratio);
+        snprintf(text, COMPARE_TEXT_SIZE, ratio < 99.95 ? "%.3fx" : "%.3gx", ratio);
 }
 
 static const char *or_dash(const char *text) {
@@ -84,8 +83,8 @@ static int max_int(int a, int b) {
 static int value_width(const stored_run *run) {
     int width = (int)strlen(or_dash(run->policy));
     for (int i = 0; i < N_FIGURES; i++) {
-        char text[VALUE_SIZE];
-        format_value(text, run, (figure_id)i);
+        char text[COMPARE_TEXT_SIZE];
+        compare_value_text(text, run, (figure_id)i);
         width = max_int(width, (int)strlen(text));
     }
     return width;
@@ -109,9 +108,9 @@ static void print_figure(FILE *out, const stored_run *runs, size_t n, figure_id 
                          bool errors) {
     fprintf(out, "%-*s", text_width(), figure_text(id));
     for (size_t i = 0; i < n; i++) {
-        char value[VALUE_SIZE], ratio[VALUE_SIZE];
-        format_value(value, &runs[i], id);
-        format_ratio(ratio, &runs[0], &runs[i], id, errors);
+        char value[COMPARE_TEXT_SIZE], ratio[COMPARE_TEXT_SIZE];
+        compare_value_text(value, &runs[i], id);
+        compare_ratio_text(ratio, &runs[0], &runs[i], id, errors);
         print_cell(out, &runs[i], i == 0, value, ratio);
     }
     fputc('\n', out);
@@ -124,7 +123,7 @@ static bool any_knows(const stored_run *runs, size_t n, figure_id id) {
 }
 
 static void print_heading(FILE *out, const stored_run *runs, size_t n, bool errors) {
-    char id[VALUE_SIZE], to[VALUE_SIZE];
+    char id[COMPARE_TEXT_SIZE], to[COMPARE_TEXT_SIZE];
     snprintf(to, sizeof(to), errors ? "of %" PRId64 : "to %" PRId64, runs[0].id);
     fprintf(out, "%-*s", text_width(), "");
     for (size_t i = 0; i < n; i++) {

@@ -13,6 +13,13 @@
  * base is 0. */
 bool compare_ratio(double *ratio, const stored_run *base, const stored_run *run, figure_id id);
 
+/* As tables have them: four significant digits, and no exponent where people would not use one;
+ * "1.234x", or "+23.40%" of an error; "-": not known. */
+enum { COMPARE_TEXT_SIZE = 32 };
+void compare_value_text(char text[COMPARE_TEXT_SIZE], const stored_run *run, figure_id id);
+void compare_ratio_text(char text[COMPARE_TEXT_SIZE], const stored_run *base,
+                        const stored_run *run, figure_id id, bool is_error);
+
 typedef struct compare_view {
     bool all;    /* figures: all, or the most asked for that a run knows */
     bool errors; /* the first run was measured and the others simulate it: per cent off it, not

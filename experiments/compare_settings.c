@@ -15,6 +15,9 @@ static const char *const shown_elsewhere[] = {
 static const char *const of_simulations[] = {
     "latency", "profile", "auto_profile", "host_step_us", "step_times", "noise", "drift", NULL};
 
+/* What a policy asks, if it asks at all; of the device only where its times are looked up. */
+static const char *const of_predictors[] = {"profile", "auto_profile", "host_step_us", NULL};
+
 static bool is_one_of(const char *key, const char *const *list) {
     while (*list && strcmp(*list, key) != 0) list++;
     return *list != NULL;
@@ -80,17 +83,25 @@ static json_t *read_settings(json_t **settings, const stored_run *runs, size_t n
     return all;
 }
 
+static bool any_looks_up(json_t *const *settings, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        const char *latency = json_string_value(json_object_get(settings[i], "latency"));
+        if (latency && strcmp(latency, "measured") == 0) return true;
+    }
+    return false;
+}
+
 void compare_warn_settings(FILE *out, const char *prefix, const stored_run *runs, size_t n,
                            const compare_view *view) {
     json_t **settings = calloc(n, sizeof(*settings)), *value;
     if (!settings) return; /* a warning less */
     json_t *all = read_settings(settings, runs, n);
     const char *key;
-    bool any = false;
+    bool any = false, looks_up = any_looks_up(settings, n);
     json_object_foreach(all, key, value) {
         if (is_one_of(key, shown_elsewhere) ||
             (view->errors && is_one_of(key, of_simulations)) ||
-            !differs(settings, runs, n, key))
+            (!looks_up && is_one_of(key, of_predictors)) || !differs(settings, runs, n, key))
             continue;
         fprintf(out, "%s%s", any ? ", " : prefix, any ? "" : "the runs differ in settings: ");
         fputs(key, out);

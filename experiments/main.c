@@ -18,6 +18,7 @@ static const struct {
 } commands[] = {
     {"replay", "run a trace under a policy on a backend", cmd_replay},
     {"compare", "compare stored runs", cmd_compare},
+    {"report", "write a page about stored runs, with figures", cmd_report},
     {"trace", "describe, generate or convert request traces", cmd_trace},
     {"profile", "measure a device, or import and list measured tables", cmd_profile},
     {"fit", "fit what was measured, or judge the fits on other samples", cmd_fit},

@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/expect.sh"
 
-commands=(replay compare trace profile fit predict policies devices models)
+commands=(replay compare report trace profile fit predict policies devices models)
 
 expect 0 --help
 for command in "${commands[@]}"; do

@@ -193,4 +193,43 @@ said 'results DB is missing'
 got=0
 "$program" compare "${runs[@]}" >/dev/full 2>"$work/said" || got=$?
 [ "$got" -eq 1 ] || fail "a full disk: exit $got instead of 1"
+# ------------------------------------------------------------ and on a page
+
+serve 'vllm-v1,prefix_cache=off' --label '<b>&"label"'
+expect 0 report "${runs[@]}" 1 2 3 --out "$work/report"
+said "wrote $work/report/index.html"
+python3 - "$work/report/index.html" <<'PAGE' || fail 'the page of a report'
+import html.parser, os, sys
+class Page(html.parser.HTMLParser):
+    void = {"meta", "img", "br"}
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.images = [], [], []
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.void: self.open.append(tag)
+        if tag == "img": self.images.append(dict(attributes)["src"])
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, (tag, self.open)
+    def handle_data(self, text):
+        self.text.append(text)
+page = Page()
+page.feed(open(sys.argv[1]).read())
+assert page.open == [], page.open
+text = "\n".join(page.text)
+for wanted in ('<b>&"label"', "run 3", "requests/s", "TTFT, s, p99", "1.000x", "prefix_cache"):
+    assert wanted in text, wanted
+for image in page.images:
+    assert os.path.getsize(os.path.join(os.path.dirname(sys.argv[1]), image)) > 0, image
+drawn = not os.system("command -v gnuplot >/dev/null")
+assert len(page.images) == (3 if drawn else 0), page.images
+PAGE
+expect 0 report "${runs[@]}" 2 --out "$work/report" --plots "$work/none"
+said 'none/render.sh is not there: the page has no drawings'
+! grep -q '<img' "$work/report/index.html" || fail 'drawings of another report'
+expect 1 report "${runs[@]}" 9 --out "$work/report"
+expect 1 report "${runs[@]}" 1 --out "$work/none/report"
+said 'make the folder'
+expect 2 report 1
+said 'results DB is missing'
+
 echo 'server.sh: a device is known again from its tables, a server from its log'

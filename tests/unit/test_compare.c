@@ -175,6 +175,16 @@ static void test_settings_that_differ_are_named(void **state) {
     assert_string_equal(printed(print_warnings, runs, 3),
                         "! the runs differ in settings: tp (1, 2), kv_blocks (800, 600), "
                         "latency (analytic, measured), link_gbs (none, 20.5)\n");
+    /* What one policy asks a predictor is none of the device's, unless times are looked up. */
+    char asks[] =
+        "{\"tp\":1,\"latency\":\"analytic\",\"profile\":\"p.db\",\"host_step_us\":0.0}";
+    char asks_nobody[] = "{\"tp\":1,\"latency\":\"analytic\"}";
+    char looks_up[] = "{\"tp\":1,\"latency\":\"measured\",\"profile\":\"q.db\"}";
+    runs[0].settings = asks;
+    runs[1].settings = asks_nobody;
+    assert_string_equal(printed(print_warnings, runs, 2), "");
+    runs[1].settings = looks_up;
+    assert_holds(printed(print_warnings, runs, 2), "profile (p.db, q.db)");
     /* A measured run is not simulated, and its device has settings of its own. */
     char cpu[] = "cpu";
     stored_run pair[] = {make_run(1, v0, 1), make_run(2, v0, 1)};
