@@ -97,6 +97,7 @@ static const char *take(options *o, int c) {
         return NULL;
     case 'o':
     case 'i':
+        if (o->copy) return "one copy at a time: --swap-out or --swap-in, once";
         o->copy = true;
         o->direction = c == 'o' ? LINK_TO_HOST : LINK_TO_DEVICE;
         return read_number(&o->n_blocks, optarg) ? NULL
@@ -134,6 +135,8 @@ static int read_options(options *o, int argc, char **argv) {
     if (!o->profile || !o->device) return misuse("--profile and --device are needed");
     if (o->copy == (o->batch.n_tokens > 0))
         return misuse("either --prefill and --decodes, or one copy");
+    if (!o->copy && (o->n_segments || o->load.other_direction || o->load.compute))
+        return misuse("--segments, --busy and --beside-compute are of a copy");
     if (o->n_segments == 0) o->n_segments = o->n_blocks;
     return EXIT_DONE;
 }

@@ -189,11 +189,21 @@ static status merge_file(profile_store *into, const char *path, errbuf *err) {
     return st;
 }
 
+/* Before the database to merge into is made. */
+static status check_readable(const char *path, errbuf *err) {
+    profile_store *from;
+    TRY(profile_store_open(&from, path, DATABASE_READ, err));
+    profile_store_close(from);
+    return ST_OK;
+}
+
 static int run_merge(options *o) {
     if (o->n_names < 2) return misuse(o, "give two databases or more");
     errbuf err = {0};
     profile_store *into = NULL;
-    status st = profile_store_open(&into, o->names[0], DATABASE_CREATE, &err);
+    status st = ST_OK;
+    for (int i = 1; i < o->n_names && st == ST_OK; i++) st = check_readable(o->names[i], &err);
+    if (st == ST_OK) st = profile_store_open(&into, o->names[0], DATABASE_CREATE, &err);
     for (int i = 1; i < o->n_names && st == ST_OK; i++)
         st = merge_file(into, o->names[i], &err);
     profile_store_close(into);

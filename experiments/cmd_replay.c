@@ -59,7 +59,7 @@ static void print_usage(FILE *out) {
         "  --pad-tokens N           fill iterations up to a multiple of N tokens (64) where "
         "the\n"
         "                           predictor says that it pays; 0\n"
-        "  --no-horizon             plan every iteration by itself: same result, slower\n\n"
+        "  --no-horizon             plan every iteration by itself: same log, slower\n\n"
         "Real tokens (--backend cpu); prompts are made up from --seed\n"
         "  --eos                    a request ends at an end-of-sequence token, too\n"
         "  --temperature T, --top-k K, --top-p P   sampling; greedy without\n"

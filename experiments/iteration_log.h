@@ -1,7 +1,8 @@
 /* iteration_log.h - the decision log: one line per iteration, the same for every backend.
  *
  * Columns, separated by spaces: start of the iteration (ns), end (ns), tokens, prefill chunks,
- * decodes, sequences preempted before it, blocks swapped out and in, then while it ran:
+ * decodes, sequences preempted before it, blocks copied out (swapped or
+ * written back) and in, then while it ran:
  * waiting, running, swapped, free device blocks, free host blocks. Runs that decide alike on
  * equal times give equal files. */
 #ifndef ITERATION_LOG_H

@@ -377,6 +377,8 @@ static status write_json(const run *r, status result, const char *message, errbu
     json_object_set_new(all, "n_cut_tokens", json_integer((json_int_t)r->cut.n_tokens));
     json_object_set_new(all, "host_step_s",
                         isnan(r->host_step_s) ? json_null() : json_real(r->host_step_s));
+    json_object_set_new(all, "commit",
+                        json_text(strcmp(BUILD_COMMIT, "unknown") ? BUILD_COMMIT : NULL));
     json_object_set_new(all, "drifts", drifts_json(r));
     json_object_set_new(all, "settings", json_loads(r->settings_json, 0, NULL));
     char *text = json_dumps(all, JSON_INDENT(2));

@@ -32,6 +32,15 @@ said 'outside of what was measured'
 expect 2 predict --profile "$db" --device h200 --tokens 8@
 said 'N@CACHED'
 expect 2 predict --profile "$db" --device h200 --tokens 8 --swap-in 3
+expect 2 predict --profile "$db" --device h200 --swap-out 8 --swap-in 3
+said 'one copy at a time'
+expect 2 predict --profile "$db" --device h200 --tokens 8 --busy
+said 'are of a copy'
+expect 1 profile merge "$work/new.db" "$db" "$work/none.db"
+said 'none.db: there is no such profile database'
+[ ! -e "$work/new.db" ] || { echo 'fit.sh: a merge that fails made a database' >&2 && exit 1; }
+expect 0 profile merge "$work/new.db" "$db"
+said '1 profiles added'
 expect 2 fit --profile "$db"
 said 'device'
 expect 2 fit --profile "$db" --device h200 --tp x
