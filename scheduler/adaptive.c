@@ -72,6 +72,7 @@ static status init(scheduler *s) {
     s->policy_state = t;
     s->destroy_policy_state = destroy;
     s->ordered_copies = !s->settings.beside;
+    s->names_after = s->shares_only = true;
     measure_rates(s, t);
     t->iteration_s = t->slot_s * s->config.max_seqs;
     return length_estimate_create(&t->lengths, s->config.max_model_len);

@@ -4,12 +4,22 @@
  *            [n_device, n_device + n_front)    are computed again
  *            [n_device + n_front, n_slots)     stream in from the host meanwhile
  *
- * What lies behind the kept KV is computed after that, with the newest token. */
+ * What lies behind the kept KV is computed after that, with the newest token. One without any
+ * KV starts from the prefix that it shares, if the cache has it; who leaves, and how, is chosen
+ * as if nobody shared. */
 #include "adaptive_state.h"
+
+/* Cached blocks that a sequence without any KV starts from; so many of them free blocks. */
+static uint32_t find_cached(const scheduler *s, const sequence *q, uint32_t *n_free) {
+    *n_free = 0;
+    bool has_none = q->state == SEQ_WAITING && q->n_slots == 0 && q->n_kept == 0;
+    return has_none ? state_find_cached(s, q, n_free) : 0;
+}
 
 uint32_t adaptive_n_lacking(const scheduler *s, uint32_t id) {
     const sequence *q = &s->table.seqs[id];
-    return blocks_for(s, sequence_len(q)) - n_on_device(q);
+    uint32_t n_free_hits, n_hits = find_cached(s, q, &n_free_hits);
+    return blocks_for(s, sequence_len(q)) - n_on_device(q) - n_hits + n_free_hits;
 }
 
 /* Fronts that are compared: so many parts of what lacks. */
@@ -91,7 +101,9 @@ status adaptive_restore(scheduler *s, uint32_t id) {
     adaptive *t = adaptive_of(s);
     sequence *q = seq_at(s, id);
     adaptive_note *note = note_of(s, id);
+    uint32_t n_free_hits, n_hits = find_cached(s, q, &n_free_hits);
     if (q->state == SEQ_SWAPPED) TRY(bring_back(s, id));
+    if (n_hits > 0) TRY(state_take_cached(s, id, n_hits));
     TRY(state_grow(s, id, blocks_for(s, sequence_len(q)) - seq_at(s, id)->n_slots));
     state_run(s, id);
     t->n_copied += note->n_on_host;

@@ -17,7 +17,7 @@
 #define V0_KEYS "order host_full block_manager watermark chunked fcfs_resort"
 #define OUR_KEYS                                                                               \
     "order mechanism victim fairness hysteresis min_service length_error chunk watermark "     \
-    "mixed beside partial write_back split reserve"
+    "mixed beside partial write_back split reserve prefix_cache"
 /* What adaptive has in common with its kin. */
 #define OURS         .fairness = 1, .hysteresis = 2, .min_service = 16, .mixed = true, .beside = true
 #define OFFLOAD_KEYS "order watermark long_prefill_threshold full_isl async"
@@ -38,7 +38,8 @@ static const policy_row rows[] = {
                   .partial = true,
                   .write_back = true,
                   .split = true,
-                  .reserve = true},
+                  .reserve = true,
+                  .prefix_cache = true},
      .keys = OUR_KEYS},
     {.name = "cost-aware",
      .text = "AdaptiveLLM as published: per victim the cheaper of swap and recompute, HRRN",

@@ -100,7 +100,7 @@ typedef struct policy_settings {
     bool chunked;                    /* vLLM V0: chunked prefill */
     bool fcfs_resort;                /* vLLM V0 before v0.5.4: sort by arrival in each step */
     bool full_isl;     /* vLLM V1 from v0.19: admit only with room for the whole prompt */
-    bool prefix_cache; /* vLLM V1, nano-vllm: share and keep blocks of equal content */
+    bool prefix_cache; /* share and keep blocks of equal content */
     bool async;        /* vLLM V1: decide on an iteration while the one before runs */
 
     /* Of adaptive and its kin. */

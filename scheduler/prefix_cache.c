@@ -25,14 +25,16 @@ uint64_t state_block_key(const scheduler *s, const sequence *q, uint32_t index) 
 /* Only the request itself can look for its own blocks, and only after a preemption: until then
  * they are just kept from being reused first. */
 void state_name_blocks(scheduler *s, uint32_t id, uint32_t first, uint32_t n_tokens) {
-    if (!s->settings.prefix_cache) return;
     sequence *q = seq_at(s, id);
+    if (!s->settings.prefix_cache || (s->shares_only && q->req.n_prefix_ids == 0)) return;
     for (uint32_t i = first; i < n_tokens / s->config.block_tokens; i++) {
         uint32_t block = q->slots[i].device;
-        if (shared_prefix_id(s, q, i) == 0)
+        if (shared_prefix_id(s, q, i) == 0) {
+            if (s->shares_only) return;
             kv_pool_set_whole(s->device, block);
-        else if (kv_pool_key(s->device, block) == KV_NO_KEY)
+        } else if (kv_pool_key(s->device, block) == KV_NO_KEY) {
             kv_pool_set_key(s->device, block, state_block_key(s, q, i));
+        }
     }
 }
 
@@ -47,7 +49,7 @@ void state_name_own_blocks(scheduler *s, uint32_t id) {
 }
 
 void state_name_cohort(scheduler *s, uint32_t later) {
-    if (!s->settings.prefix_cache) return;
+    if (!s->settings.prefix_cache || s->shares_only) return;
     uint32_t id = cohort_growth(&s->cohort, (uint64_t)later + 1)->first;
     for (; id != NO_SEQ; id = seq_at(s, id)->phase_next) {
         uint32_t n = cohort_n_computed(&s->cohort, seq_at(s, id)) + later + 1;
@@ -57,7 +59,7 @@ void state_name_cohort(scheduler *s, uint32_t later) {
 
 uint32_t state_find_cached(const scheduler *s, const sequence *q, uint32_t *n_free) {
     *n_free = 0;
-    if (!s->settings.prefix_cache) return 0;
+    if (!s->settings.prefix_cache || (s->shares_only && q->req.n_prefix_ids == 0)) return 0;
     uint32_t n = 0, n_max = (sequence_len(q) - 1) / s->config.block_tokens;
     for (; n < n_max; n++) {
         uint32_t block = kv_pool_find(s->device, state_block_key(s, q, n));

@@ -39,8 +39,10 @@ struct scheduler {
     uint32_t null_block; /* held by vLLM V1 for itself, or KV_NO_BLOCK */
     uint32_t *leaked;    /* [n_leaked] host blocks that vLLM V0 never frees */
     uint32_t n_leaked, leaked_capacity;
-    bool names_after; /* chunks name their blocks once they are computed (nano-vllm), not in
-                         the plan: who is admitted beside them cannot hit */
+    bool names_after; /* chunks name their blocks once they are computed (nano-vllm, adaptive),
+                         not in the plan: who is admitted beside them cannot hit */
+    bool shares_only; /* none but the prefixes of traces is cached: what a request alone could
+                         look for is kept in other ways (adaptive) */
     uint64_t n_hit_tokens; /* taken from the prefix cache so far */
     uint64_t n_copies;
     flying_copy *flying; /* [n_flying] */

@@ -49,7 +49,7 @@ void random_adaptive_policy(char text[POLICY_TEXT_SIZE],
     put(&d, "min_service", counts, N_OF(counts));
     put(&d, "chunk", counts, N_OF(counts));
     put(&d, "watermark", watermarks, N_OF(watermarks));
-    static const char *const keys[] = {"mixed",      "beside", "partial",
-                                       "write_back", "split",  "reserve"};
+    static const char *const keys[] = {"mixed", "beside",  "partial",     "write_back",
+                                       "split", "reserve", "prefix_cache"};
     for (size_t i = 0; i < N_OF(keys); i++) put(&d, keys[i], switches, N_OF(switches));
 }

@@ -117,3 +117,31 @@ if cmp -s seed.1.1 seed.2.3; then
   echo 'seeds 1 and 2 give the same log' >&2
   exit 1
 fi
+
+# --- prefixes that a trace shares are computed once, by adaptive as by vLLM V1
+awk 'BEGIN {
+  for (i = 0; i < 60; i++) {
+    printf "{\"timestamp\": %d, \"input_length\": 4900, \"output_length\": 240, \"hash_ids\": [", 1000 * i
+    for (k = 0; k < 8; k++) printf "%d, ", 100 * (i % 3) + k
+    printf "%d, %d]}\n", 1000 + 2 * i, 1001 + 2 * i
+  }
+}' >shared.jsonl
+shares() { # HITS POLICY OPTION...
+  expect 0 replay --trace shared.jsonl --model llama-2-7b --max-model-len 6000 --auto-profile \
+    --profile fits.db --policy "${@:2}" --json run.json --quiet
+  same "hits of ${*:2}" "$1" "$(sed -n 's/.*"prefix_hit_tokens": \([0-9]*\).*/\1/p' run.json)"
+}
+for policy in vllm-v1 adaptive; do shares $((57 * 8 * 512)) $policy --log shared.$policy; done
+shares 0 adaptive,prefix_cache=off
+shares 0 cost-aware
+cmp <(cut -d ' ' -f 1-5 shared.vllm-v1) <(cut -d ' ' -f 1-5 shared.adaptive) # the same steps
+expect 0 replay --trace shared.jsonl --rate 20 --model llama-2-7b --max-model-len 6000 --profile fits.db \
+  --policy adaptive --kv-blocks 1100 --host-gib 16 --json run.json --quiet
+grep -q '"n_finished": 60,' run.json
+[ "$(sed -n 's/.*"prefix_hit_tokens": \([0-9]*\).*/\1/p' run.json)" -gt 100000 ] || { echo 'no hits in a tight pool' >&2 && exit 1; }
+[ "$(sed -n 's/.*"n_preemptions": \([0-9]*\).*/\1/p' run.json)" -gt 0 ] || { echo 'nothing was preempted' >&2 && exit 1; }
+expect 0 replay "${machine[@]}" --workload sharegpt,n=300 --rate 40 --kv-blocks 900 --profile fits.db --auto-profile \
+  --policy adaptive --log with.log
+expect 0 replay "${machine[@]}" --workload sharegpt,n=300 --rate 40 --kv-blocks 900 --profile fits.db \
+  --policy adaptive,prefix_cache=off --log without.log
+cmp with.log without.log # nothing is shared
