@@ -296,7 +296,7 @@ END
   set_section neighbours 'Other systems, as far as they are modelled (adaptivellm policies), at p25.'
   printf '\n## Mechanisms\n'
   figure mechanisms 'one mechanism at a time switched off'
-  set_section mechanisms 'The adaptive policy with one setting changed, at p25. What a victim does (mechanism, victim, split, partial, reserve, write_back) changes little here, where copies run beside compute over a fast link. Prompts mixed with decodes, copies beside compute, the order and its hysteresis decide.'
+  set_section mechanisms 'The adaptive policy with one setting changed, at p25. What a victim does (mechanism, victim, split, partial, reserve, write_back) changes little here, where copies run beside compute over a fast link; prefix_cache has nothing to share in these workloads. Prompts mixed with decodes, copies beside compute, the order and its hysteresis decide.'
   printf '\n## Fairness\n'
   figure pareto 'mean weighted turnaround against throughput and against the worst'
   set_section pareto 'The adaptive policy by its fairness, at p25.'
