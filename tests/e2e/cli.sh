@@ -77,7 +77,7 @@ done
 expect 0 policies
 said '^vllm-v0-recompute ' && said '^vllm-v0-swap ' && said '^vllm-v1 ' && said '^nano-vllm '
 said '^  order +fcfs priority .* gittins$' && said '^  host_full +abort recompute$'
-said '^With a prefix cache.*: vllm-v1 vllm-v1-offload nano-vllm\.$'
+said '^With a prefix cache.*: adaptive vllm-v1 vllm-v1-offload nano-vllm\.$'
 expect 0 devices
 said '^h200 ' && said '^rtx-pro-6000 '
 expect 0 models
