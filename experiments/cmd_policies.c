@@ -40,7 +40,8 @@ static void print_sharing(const policy_row *rows, size_t n) {
     printf("\nWith a prefix cache, which shares the prefixes that a trace names:");
     for (size_t i = 0; i < n; i++)
         if (rows[i].defaults.prefix_cache) printf(" %s", rows[i].name);
-    puts(".\nThe others share no blocks between requests, but where they take prefix_cache=on.");
+    puts(
+        ".\nThe others share no blocks between requests, but where they take prefix_cache=on.");
 }
 
 int cmd_policies(int argc, char **argv) {
