@@ -82,16 +82,18 @@ static void slide_window(belief *b, double error) {
     if (b->iterations.n + 1 >= BELIEF_WINDOW && b->window_sum > OFF * BELIEF_WINDOW) b->n_off++;
 }
 
-/* now: time and place; believed: what the predictor says after this observation, fitted: what
- * its fits do. */
-static void watch(belief *b, drift_watch *w, bool alarmed, noticed_drift now, cost believed,
-                  cost fitted) {
+/* True when an alarm of before is over, and the predictor's factor a mean again. */
+static bool has_settled(drift_watch *w, bool alarmed, noticed_drift now) {
     if (alarmed) {
         if (w->n_left == 0) w->since = now;
         w->n_left = SETTLING;
-        return;
+        return false;
     }
-    if (w->n_left == 0 || --w->n_left > 0) return;
+    return w->n_left > 0 && --w->n_left == 0;
+}
+
+/* believed: what the predictor says now; fitted: what its fits do. */
+static void note_change(belief *b, drift_watch *w, cost believed, cost fitted) {
     double before = w->factor > 0 ? w->factor : 1, factor = believed.s / fitted.s;
     double least = BEYOND_FIT * (fitted.high_s / fitted.s - 1);
     if (fabs(factor / before - 1) <= fmax(least, OFF)) return;
@@ -107,8 +109,9 @@ static void compare(belief *b, const batch_shape *batch, double measured_s, doub
     add_error(&b->iterations, error);
     bool alarmed = b->costs.observe_iteration(b->costs.context, batch, measured_s);
     noticed_drift now = {.t_s = t_s, .iteration = b->iterations.n};
-    watch(b, &b->iteration_watch, alarmed, now, b->costs.iteration(b->costs.context, batch),
-          fitted_model_iteration(b->model, batch));
+    if (has_settled(&b->iteration_watch, alarmed, now))
+        note_change(b, &b->iteration_watch, b->costs.iteration(b->costs.context, batch),
+                    fitted_model_iteration(b->model, batch));
 }
 
 /* The same estimate of the truth as of the belief: an iteration with and without the tokens. */
@@ -156,8 +159,11 @@ void belief_copied(belief *b, const copy_in_flight *c, double busy_share, double
     bool alarmed = b->costs.observe_copy(b->costs.context, c->direction, c->n_blocks,
                                          c->n_segments, alone, alone_s);
     noticed_drift now = {.t_s = t_s, .iteration = b->iterations.n, .of_copies = true};
-    watch(b, &b->copy_watch[c->direction], alarmed, now, copy_cost(b, c, alone),
-          fitted_model_copy(b->model, c->direction, c->n_blocks, c->n_segments, alone));
+    drift_watch *watch = &b->copy_watch[c->direction];
+    if (has_settled(watch, alarmed, now))
+        note_change(
+            b, watch, copy_cost(b, c, alone),
+            fitted_model_copy(b->model, c->direction, c->n_blocks, c->n_segments, alone));
 }
 
 static void set(run_figures *f, figure_id id, const mean_error *m) {
