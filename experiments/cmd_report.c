@@ -21,19 +21,12 @@ enum { N_DRAWINGS = sizeof(drawings) / sizeof(drawings[0]) };
 typedef struct options {
     run_choice choice;
     const char *out, *plots;
-    bool help;
 } options;
 
 #define AT(field) offsetof(options, field)
 static const option_row rows[] = {
     {"out", OPTION_TEXT, AT(out), OPTION_NO_FLAG},
     {"plots", OPTION_TEXT, AT(plots), OPTION_NO_FLAG},
-    {"help", OPTION_FLAG, AT(help), OPTION_NO_FLAG},
-};
-enum {
-    N_ROWS = sizeof(rows) / sizeof(rows[0]),
-    CODE_OWN = 0x100,
-    CODE_CHOICE = 0x200,
 };
 
 static const char usage_text[] =
@@ -48,22 +41,6 @@ static const char usage_text[] =
     "  --out DIR      made when missing; report\n"
     "  --plots DIR    where render.sh is; %s\n"
     "  --help         prints this\n";
-
-static status parse_options(options *o, int argc, char **argv, errbuf *err) {
-    struct option longs[N_RUN_CHOICE_OPTIONS + N_ROWS + 1] = {{0}};
-    option_table_longs(longs, run_choice_options, N_RUN_CHOICE_OPTIONS, CODE_CHOICE);
-    option_table_longs(longs + N_RUN_CHOICE_OPTIONS, rows, N_ROWS, CODE_OWN);
-    optind = 1;
-    for (int c; !o->help && (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        status st;
-        if (!option_table_set(&o->choice, &st, run_choice_options, N_RUN_CHOICE_OPTIONS,
-                              CODE_CHOICE, c, optarg, err) &&
-            !option_table_set(o, &st, rows, N_ROWS, CODE_OWN, c, optarg, err))
-            return fail(err, ST_INVALID, "wrong option"); /* getopt has said which */
-        TRY(st);
-    }
-    return o->help ? ST_OK : run_choice_take(&o->choice, argc - optind, argv + optind, err);
-}
 
 /* "DIR/NAME.SUFFIX", to be freed. */
 static char *file_of(const char *dir, const char *name, const char *suffix) {
@@ -174,17 +151,15 @@ static status report(options *o, errbuf *err) {
 }
 
 int cmd_report(int argc, char **argv) {
-    options o = {.out = "report", .plots = ADAPTIVELLM_PLOTS};
+    options o = {.choice.n_min = 1, .out = "report", .plots = ADAPTIVELLM_PLOTS};
     errbuf err = {0};
-    status st = parse_options(&o, argc, argv, &err);
+    bool help;
     int exit_code = EXIT_DONE;
-    if (st != ST_OK) {
-        fprintf(stderr, "adaptivellm report: %s; `adaptivellm report --help` explains\n",
-                err.text);
-        exit_code = st == ST_INVALID ? EXIT_MISUSE : EXIT_FAILED;
-    } else if (o.help) {
+    bool parsed = run_choice_parse(&o.choice, &help, &o, rows, sizeof(rows) / sizeof(rows[0]),
+                                   argc, argv, &exit_code);
+    if (parsed && help) {
         printf(usage_text, run_choice_help, ADAPTIVELLM_PLOTS);
-    } else if (report(&o, &err) != ST_OK) {
+    } else if (parsed && report(&o, &err) != ST_OK) {
         fprintf(stderr, "adaptivellm report: %s\n", err.text);
         exit_code = EXIT_FAILED;
     }

@@ -116,7 +116,7 @@ static void print_figure(FILE *out, const stored_run *runs, size_t n, figure_id 
     fputc('\n', out);
 }
 
-static bool any_knows(const stored_run *runs, size_t n, figure_id id) {
+bool compare_any_knows(const stored_run *runs, size_t n, figure_id id) {
     for (size_t i = 0; i < n; i++)
         if (runs[i].figures.known[id]) return true;
     return false;
@@ -159,6 +159,11 @@ static const char *column_text(const stored_run *run, size_t offset) {
     return *(char *const *)((const char *)run + offset);
 }
 
+const char *compare_run_column(size_t i, const stored_run *run) {
+    if (i >= N_RUN_COLUMNS) return NULL;
+    return run ? or_dash(column_text(run, run_columns[i].offset)) : run_columns[i].heading;
+}
+
 static int column_width(const run_column *column, const stored_run *runs, size_t n) {
     int width = (int)strlen(column->heading);
     for (size_t i = 0; i < n; i++)
@@ -191,7 +196,8 @@ void compare_print_table(FILE *out, const stored_run *runs, size_t n,
         return;
     }
     for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++)
-        if (any_knows(runs, n, chosen[i])) print_figure(out, runs, n, chosen[i], view->errors);
+        if (compare_any_knows(runs, n, chosen[i]))
+            print_figure(out, runs, n, chosen[i], view->errors);
 }
 
 /* ------------------------------------------------------------ warnings */

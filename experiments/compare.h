@@ -20,6 +20,13 @@ void compare_value_text(char text[COMPARE_TEXT_SIZE], const stored_run *run, fig
 void compare_ratio_text(char text[COMPARE_TEXT_SIZE], const stored_run *base,
                         const stored_run *run, figure_id id, bool is_error);
 
+/* Is the figure known of any run? */
+bool compare_any_knows(const stored_run *runs, size_t n, figure_id id);
+
+/* Of the i-th column of the table of runs, "-" where it is not known; the heading for NULL.
+ * NULL behind the last column. */
+const char *compare_run_column(size_t i, const stored_run *run);
+
 typedef struct compare_view {
     bool all;    /* figures: all, or the most asked for that a run knows */
     bool errors; /* the first run was measured and the others simulate it: per cent off it, not

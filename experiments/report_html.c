@@ -78,30 +78,17 @@ static status put_warnings(FILE *out, const stored_run *runs, size_t n) {
 }
 
 static void put_runs(FILE *out, const stored_run *runs, size_t n) {
-    static const char *const headings[] = {"run",     "policy",  "label",
-                                           "trace",   "model",   "device",
-                                           "backend", "outcome", "stored (UTC)"};
-    fputs("<h2>What they are</h2>\n<div class=\"wide\"><table>\n<tr>", out);
-    for (size_t i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
-        put_cell(out, "th", NULL, headings[i]);
-    put_cell(out, "th", "n", "seed");
-    fputs("</tr>\n", out);
+    fputs("<h2>What they are</h2>\n<div class=\"wide\"><table>\n<tr><th>run</th>", out);
+    for (size_t c = 0; compare_run_column(c, NULL); c++)
+        put_cell(out, "th", NULL, compare_run_column(c, NULL));
+    fputs("<th class=\"n\">seed</th></tr>\n", out);
     for (size_t i = 0; i < n; i++) {
-        const stored_run *r = &runs[i];
-        const char *texts[] = {r->policy, r->label,   r->trace,   r->model,
-                               r->device, r->backend, r->outcome, r->created_utc};
-        fprintf(out, "<tr><td>%" PRId64 "</td>", r->id);
-        for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++)
-            put_cell(out, "td", NULL, texts[t]);
-        fprintf(out, "<td class=\"n\">%" PRIu64 "</td></tr>\n", r->seed);
+        fprintf(out, "<tr><td>%" PRId64 "</td>", runs[i].id);
+        for (size_t c = 0; compare_run_column(c, NULL); c++)
+            put_cell(out, "td", NULL, compare_run_column(c, &runs[i]));
+        fprintf(out, "<td class=\"n\">%" PRIu64 "</td></tr>\n", runs[i].seed);
     }
     fputs("</table></div>\n", out);
-}
-
-static bool any_knows(const stored_run *runs, size_t n, figure_id id) {
-    for (size_t i = 0; i < n; i++)
-        if (runs[i].figures.known[id]) return true;
-    return false;
 }
 
 static void put_figures(FILE *out, const stored_run *runs, size_t n) {
@@ -116,7 +103,7 @@ static void put_figures(FILE *out, const stored_run *runs, size_t n) {
     }
     fputs("</tr>\n", out);
     for (int id = 0; id < N_FIGURES; id++) {
-        if (!any_knows(runs, n, (figure_id)id)) continue;
+        if (!compare_any_knows(runs, n, (figure_id)id)) continue;
         fputs("<tr>", out);
         put_cell(out, "td", NULL, figure_text((figure_id)id));
         for (size_t i = 0; i < n; i++) {

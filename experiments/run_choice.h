@@ -9,22 +9,24 @@ typedef struct run_choice {
     const char *results; /* the database */
     const char *label;   /* NULL: any */
     uint32_t last;       /* 0: not given */
+    size_t n_min;        /* fewer are refused */
     size_t n;
     int64_t *ids;     /* [n] */
     stored_run *runs; /* [n] once they are read */
 } run_choice;
 
-/* --results, --label and --last, of a run_choice, and their help. */
-enum { N_RUN_CHOICE_OPTIONS = 3 };
-extern const option_row run_choice_options[N_RUN_CHOICE_OPTIONS];
+/* Of the options --results, --label and --last. */
 extern const char run_choice_help[];
 
-/* Takes the numbers of runs, and checks all that was given. ST_INVALID: there is no database, a
- * number is none, or runs are both named and chosen; ST_NO_MEMORY. */
-MUST_USE status run_choice_take(run_choice *c, int n, char **texts, errbuf *err);
+/* Reads a command line of these options, --help, rows[0..n_rows) of own, and the numbers of
+ * runs. With *help nothing is checked. False, after a message and with the exit status of the
+ * command: misuse, or no memory. */
+MUST_USE bool run_choice_parse(run_choice *c, bool *help, void *own, const option_row *rows,
+                               size_t n_rows, int argc, char **argv, int *exit_code);
 
 /* Reads the runs. Where none was named, the latest: `last` of them, of that label; without
- * either, the last two. ST_NOT_FOUND: one is not there; other errors of reading. */
+ * either, the last two. ST_NOT_FOUND: one is not there, or fewer than n_min are; other errors
+ * of reading. */
 MUST_USE status run_choice_read(run_choice *c, errbuf *err);
 
 void run_choice_finish(run_choice *c);
